@@ -1,0 +1,65 @@
+"""From a workload that serves alone to a primary that serves while the target sleeps."""
+
+from canary.core.actions import Action, Ask, CreatePrimary, Scale
+from canary.core.facts import Seen
+from canary.core.safety import bring, drained
+from canary.core.transition import Say, move, overdue, stall, wait, warn
+from canary.crd import Canary
+from canary.crd.status import Phase, Split
+
+
+def initialise(canary: Canary, seen: Seen) -> list[Action]:
+    """Copy, wait, shift, put to sleep; the first line that applies wins.
+
+    Until the primary is ready neither the target nor its traffic is touched: whatever goes wrong
+    here, users are served as they were before.
+    """
+    if canary.status.phase != Phase.INITIALIZING:
+        return [move(canary, seen, phase=Phase.INITIALIZING)]
+    if seen.workloads is None or seen.live is None:
+        return [Ask.WORKLOADS, Ask.LIVE]
+    target, primary = seen.workloads.target, seen.workloads.primary
+    if primary is None:
+        if target is None:
+            return _missing(canary, seen)
+        return [CreatePrimary(target.revision)]
+    if not primary.readiness.ready:
+        return _not_ready(canary, seen, primary.readiness.reason, primary.readiness.hopeless)
+    if actions := bring(canary, seen, seen.live, seen.workloads, Split()):
+        return actions
+    if target is not None and not target.idle:
+        return drained(canary, seen) or [Scale(up=False)]
+    # What the primary carries is what is known to work. A target that was changed meanwhile
+    # differs from it, and so gets a run of its own as soon as this one is over.
+    promoted = target.revision if target and seen.workloads.alike else primary.revision
+    kind = canary.spec.target_ref.kind
+    return [
+        move(
+            canary,
+            seen,
+            Say(f"{kind} {canary.target_name} is set up; its primary serves", severity="info"),
+            phase=Phase.INITIALIZED,
+            last_applied_spec=promoted,
+            last_promoted_spec=promoted,
+            tracked_configs=dict(target.configs) if target and target.configs is not None else None,
+        )
+    ]
+
+
+def _missing(canary: Canary, seen: Seen) -> list[Action]:
+    """A target that isn't there yet is no failure: people apply things in any order."""
+    ref = canary.spec.target_ref
+    why = f"{ref.kind} {canary.namespace}/{ref.name} does not exist; create it or mend targetRef"
+    if canary.status.stalled != why:
+        return [move(canary, seen, warn(why), stalled=why)]
+    return []
+
+
+def _not_ready(canary: Canary, seen: Seen, reason: str, hopeless: bool) -> list[Action]:
+    status = canary.status
+    why = f"the primary is not ready: {reason or 'still starting'}"
+    if hopeless and status.stalled != why:
+        return [move(canary, seen, warn(why, "error"), stalled=why)]
+    if overdue(canary, seen):
+        return stall(canary, seen, why)
+    return wait(canary, seen, status.deadline or seen.now, why)
