@@ -1,0 +1,1 @@
+"""Local mode: a real proxy and real processes on this machine, in the place of a cluster."""

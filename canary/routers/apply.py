@@ -1,0 +1,111 @@
+"""What all routers have in common: their objects are fetched, compared and written here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from canary.cluster.cache import Cache
+from canary.cluster.ownership import writer
+from canary.cluster.port import Cluster, Manifest, Ref
+from canary.core.facts import Abilities, Live
+from canary.core.revision import revision
+from canary.crd import Canary
+from canary.crd.status import Split
+from canary.errors import NotFound
+from canary.routers.base import Current, Router
+from canary.routers.registry import router
+
+MANAGER = "canary"
+RENDERED = "flagger.app/rendered"
+"""Annotation with a hash of all that we wrote, so that a field we no longer write is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The routing objects of any Canary; `default` is the provider of those that name none."""
+
+    cluster: Cluster
+    cache: Cache
+    default: str
+
+    def router(self, canary: Canary) -> Router:
+        where = f"Canary {canary.key}"
+        return router(canary.spec.provider or self.default, where)
+
+    def abilities(self, canary: Canary) -> Abilities:
+        return self.router(canary).abilities
+
+    def refs(self, canary: Canary) -> list[Ref]:
+        made = self.router(canary)
+        return [*made.owns(canary), *made.reads(canary)]
+
+    def look(self, canary: Canary) -> Live:
+        """The split as it is, whether other fields of ours are stale, and who wrote it."""
+        made, current = self.router(canary), self._current(canary)
+        split = made.read(canary, current)
+        if split is None:
+            return Live(None)
+        stale, foreign = False, ""
+        for manifest in _signed(made.render(canary, current, split), canary):
+            ref = Ref.of(manifest)
+            live = current.get(ref)
+            if live is None or not _within(manifest, live):
+                stale = True
+        for ref in made.owns(canary):
+            if live := current.get(ref):
+                foreign = foreign or _foreign(live)
+        return Live(split, stale, foreign, made.pending(canary, current))
+
+    async def set(self, canary: Canary, split: Split) -> None:
+        """Write every owned object for this split; what is as it should be is not written."""
+        made, current = self.router(canary), self._current(canary)
+        for manifest in _signed(made.render(canary, current, split), canary):
+            self.cache.note(await self.cluster.apply(manifest, manager=MANAGER))
+
+    async def release(self, canary: Canary) -> None:
+        """Leave the objects to whoever refers to them: they are no longer the Canary's."""
+        for ref in self.router(canary).owns(canary):
+            live = self.cache.get(ref)
+            if live is None:
+                continue
+            patch = {"metadata": {"ownerReferences": None}}
+            try:
+                await self.cluster.patch(ref, patch, manager=MANAGER)
+            except NotFound:
+                continue
+
+    def _current(self, canary: Canary) -> Current:
+        found = {ref: self.cache.get(ref) for ref in self.refs(canary)}
+        return {ref: manifest for ref, manifest in found.items() if manifest is not None}
+
+
+def _signed(manifests: list[Manifest], canary: Canary) -> list[Manifest]:
+    """Add what every object of ours carries: its owner, and a hash of what was written."""
+    signed = []
+    for manifest in manifests:
+        meta = manifest["metadata"]
+        annotations = {**meta.get("annotations", {}), RENDERED: revision(manifest)}
+        owner = {
+            "apiVersion": canary.api_version,
+            "kind": canary.kind,
+            "name": canary.name,
+            "uid": canary.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+        meta = {**meta, "annotations": annotations, "ownerReferences": [owner]}
+        signed.append({**manifest, "metadata": meta})
+    return signed
+
+
+def _within(wanted: Any, live: Any) -> bool:
+    """Whether every field of ours is as it should be; fields of others don't matter."""
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        return all(key in live and _within(value, live[key]) for key, value in wanted.items())
+    return bool(wanted == live)
+
+
+def _foreign(live: Manifest) -> str:
+    """Who wrote `spec` last, if it wasn't us."""
+    last = writer(live, ("spec",))
+    return "" if last == MANAGER else last

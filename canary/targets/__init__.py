@@ -1,0 +1,1 @@
+"""What is released: workloads, the primaries copied from them, and their readiness."""
