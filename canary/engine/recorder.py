@@ -1,0 +1,161 @@
+"""What is told: Kubernetes Events, event hooks and metrics.
+
+Everything here follows from what is recorded in the status, and has a name made from it, so that
+telling it twice after a crash changes nothing.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from canary.cluster.port import Cluster, Kind, Ref
+from canary.core.facts import HookType
+from canary.crd import Canary
+from canary.crd.status import Announcement
+from canary.engine.numbers import Numbers
+from canary.errors import AlreadyExists
+from canary.hooks.call import Hooks
+
+log = structlog.get_logger(__name__)
+
+EVENT = Kind("v1", "Event")
+COMPONENT = "flagger"
+"""The event source that existing dashboards and scripts look for."""
+
+
+class Recorder:
+    """Tells what happened. Raises `ClusterError` when an Event can't be written."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        hooks: Hooks,
+        numbers: Numbers,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._cluster, self._hooks, self._numbers, self._now = cluster, hooks, numbers, now
+        self._told: dict[str, int] = {}
+        self._calls: dict[str, asyncio.Task[None]] = {}
+
+    async def tell(self, canary: Canary) -> None:
+        """Tell what the last transition has to tell, unless this process has done so."""
+        status = canary.status
+        if self._told.get(canary.uid, 0) >= status.transition:
+            return
+        fresh = False
+        for announcement in status.announcements:
+            fresh = await self._event(canary, announcement) or fresh
+        self._told[canary.uid] = status.transition
+        self._call_in_order(canary, status.announcements)
+
+    def status_changed(self, before: Canary, after: Canary) -> None:
+        self._numbers.status_changed(before, after)
+
+    def forget(self, canary: Canary) -> None:
+        """The Canary is gone, and so are its series."""
+        self._told.pop(canary.uid, None)
+        self._numbers.forget(canary)
+
+    async def complain(self, canary: Canary, text: str) -> None:
+        """An Event about something that went wrong outside any transition, once per text."""
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        key = f"{canary.uid[:8]}-{canary.status.transition}-error-{digest}"
+        await self._event(canary, Announcement(key=key, text=text, type="Warning"))
+
+    async def close(self) -> None:
+        """Give calls under way a moment to end."""
+        if calls := list(self._calls.values()):
+            _, late = await asyncio.wait(calls, timeout=5)
+            for call in late:
+                call.cancel()
+
+    async def _event(self, canary: Canary, announcement: Announcement) -> bool:
+        """Write one Event, under a name that makes a second one of the same impossible."""
+        if not announcement.text:
+            return False
+        log.info(announcement.text, canary=canary.key, type=announcement.type)
+        try:
+            await self._cluster.create(_event(canary, announcement, self._now()))
+        except AlreadyExists:
+            return False
+        return True
+
+    def _call_in_order(self, canary: Canary, announcements: tuple[Announcement, ...]) -> None:
+        """Hooks that can't change anything are called beside the tick, in order per Canary."""
+        wanted = [each for each in announcements if each.hooks or _has_event_hooks(canary)]
+        if not wanted:
+            return
+        before = self._calls.get(canary.uid)
+        task = asyncio.create_task(self._call(canary, wanted, before))
+        self._calls[canary.uid] = task
+        task.add_done_callback(lambda done: self._ended(canary.uid, done))
+
+    def _ended(self, uid: str, task: asyncio.Task[None]) -> None:
+        if self._calls.get(uid) is task:
+            del self._calls[uid]
+        if not task.cancelled() and (error := task.exception()):
+            log.error("hooks could not be called", error=str(error))
+
+    async def _call(
+        self,
+        canary: Canary,
+        announcements: list[Announcement],
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        if before:
+            await asyncio.wait({before})
+        for announcement in announcements:
+            if announcement.text:
+                await self._hooks.event(canary, announcement)
+            if announcement.hooks:
+                await self._hook(canary, announcement)
+
+    async def _hook(self, canary: Canary, announcement: Announcement) -> None:
+        kind = HookType(announcement.hooks)
+        phase = str(announcement.phase)
+        for answer in await self._hooks.ask(canary, kind, phase, announcement.key):
+            words = "passed" if answer.passed else f"failed: {answer.detail}"
+            await self._event(
+                canary,
+                Announcement(
+                    key=f"{announcement.key}-{answer.name.lower()}",
+                    text=f"{kind} hook {answer.name} {words}",
+                    type="Normal" if answer.passed else "Warning",
+                    phase=announcement.phase,
+                ),
+            )
+
+
+def _has_event_hooks(canary: Canary) -> bool:
+    return any(each.type == "event" for each in canary.spec.analysis.webhooks or ())
+
+
+def _event(canary: Canary, announcement: Announcement, now: datetime) -> dict[str, Any]:
+    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    suffix = hashlib.sha256(announcement.key.encode()).hexdigest()[:16]
+    ref = Ref(EVENT, canary.namespace, f"{canary.name}.{suffix}")
+    return ref.manifest(
+        involvedObject={
+            "apiVersion": canary.api_version,
+            "kind": canary.kind,
+            "namespace": canary.namespace,
+            "name": canary.name,
+            "uid": canary.uid,
+            "resourceVersion": canary.resource_version,
+        },
+        reason="Synced",
+        message=announcement.text,
+        type=announcement.type,
+        source={"component": COMPONENT},
+        firstTimestamp=time,
+        lastTimestamp=time,
+        eventTime=now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        reportingComponent=COMPONENT,
+        reportingInstance=COMPONENT,
+        action="Rollout",
+        count=1,
+    )

@@ -1,0 +1,1 @@
+"""The parts of the API, a router in each file; `api.py` lists them."""
