@@ -21,13 +21,14 @@ from canary.app.logging import configure
 from canary.cluster.cache import Cache
 from canary.cluster.embedded import Embedded
 from canary.engine.journal import Journal
+from canary.errors import LocalError
 from canary.local import address
 from canary.local.envoy.dataplane import DataPlane
 from canary.local.folder import Folder
 from canary.local.processes.supervisor import Supervisor
 from canary.settings import Settings
 from canary.web.api import make_api
-from canary.web.serve import serve
+from canary.web.serve import Server, serve
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,8 @@ class Local:
     loads: LocalLoads
     dataplane: DataPlane
     supervisor: Supervisor
+    tasks: list[asyncio.Task[None]]
+    """What runs beside the controller. None of them ends by itself; one that does has failed."""
 
 
 def state_dir(folder: Path, settings: Settings) -> Path:
@@ -89,8 +92,10 @@ async def opened(
     )
     files = Folder(cluster, folder, tell)
     tasks: list[asyncio.Task[None]] = []
-    server = None
+    server: Server | None = None
     try:
+        # What is most likely to be refused comes first, while nothing is running yet.
+        server = await serve(make_api(engine.service()), settings.address, settings.port)
         await files.load()
         await dataplane.start()
         await supervisor.start()
@@ -100,10 +105,11 @@ async def opened(
             asyncio.create_task(files.follow(), name="folder"),
         ]
         await engine.start()
-        server = await serve(make_api(engine.service()), settings.address, settings.port)
-        yield Local(cluster, cache, engine, files, home, server.url, loads, dataplane, supervisor)
+        yield Local(
+            cluster, cache, engine, files, home, server.url, loads, dataplane, supervisor, tasks
+        )
     finally:
-        if server:
+        if server is not None:
             await server.stop()
         await engine.close()
         await loads.close()
@@ -142,11 +148,17 @@ async def run(folder: Path, settings: Settings, *, keep: bool = False) -> int:
 
 
 async def _run(folder: Path, settings: Settings, stop: asyncio.Event, *, keep: bool) -> None:
-    async with opened(folder, settings, keep=lambda: keep) as local:
+    # Until it was told to stop, whatever ends this is a failure of ours, and no reason to take
+    # the services down with it.
+    async with opened(folder, settings, keep=lambda: keep or not stop.is_set()) as local:
         address.publish(local.state_dir, local.url, os.getpid(), folder)
         log.info("ready", api=local.url, folder=str(folder), state=str(local.state_dir))
+        told = asyncio.create_task(stop.wait())
         try:
-            await stop.wait()
+            await asyncio.wait({told, *local.tasks}, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                raise LocalError("a part of local mode has failed; its services go on running")
         finally:
+            told.cancel()
             address.withdraw(os.getpid())
-            log.info("stopping", keep=keep)
+            log.info("stopping", keep=keep or not stop.is_set())

@@ -43,5 +43,5 @@ def configure(settings: Settings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     # One line a job and one a request would drown what people look for.
-    for chatty in ("apscheduler", "uvicorn.access", "watchfiles"):
+    for chatty in ("apscheduler", "uvicorn", "watchfiles"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -145,9 +145,12 @@ def _target(path: str, query: Query | None) -> str:
 
 def _parsed(text: str, url: str) -> Any:
     try:
-        return json.loads(text)
+        said = json.loads(text)
     except ValueError:
-        raise ClusterError(f"{url} answers, but not as canary's status API does") from None
+        said = None
+    if not isinstance(said, dict):
+        raise ClusterError(f"{url} answers, but not as canary's status API does")
+    return said
 
 
 def _refusal(status: int, text: str, url: str) -> Exception:

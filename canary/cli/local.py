@@ -89,7 +89,7 @@ def demo(
     seconds_each: Annotated[
         float,
         typer.Option("--seconds", min=1.0, help="How long each weight is watched."),
-    ] = 3.0,
+    ] = 5.0,
     rate: Annotated[float, typer.Option("--rate", min=1.0, help="Requests a second.")] = 200.0,
     plain: Annotated[
         bool, typer.Option("--plain", help="Lines instead of a live view, for logs.")
@@ -102,6 +102,6 @@ def demo(
     """
     import asyncio
 
-    from canary.local.demo import run_demo
+    from canary.app.demo import run_demo
 
     return asyncio.run(run_demo(seconds=seconds_each, rate=rate, plain=plain))

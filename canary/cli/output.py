@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 GAP = "   "
+PROSE = frozenset({"query", "message", "reason", "detail", "decided", "error", "images"})
+"""Columns that a terminal may break into lines; all others are kept in one piece."""
+NARROWEST = 20
+"""Characters, of a column of prose."""
 
 
 class Format(StrEnum):
@@ -159,11 +163,13 @@ def _draw(document: Document) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
+    bodies = (document.head, *(section.body for section in document.sections))
+    console.width = max(console.width, *map(_needs, bodies))
     console.print(_drawn(document.head))
     for section in document.sections:
         console.print()
         console.print(Text(section.title, style="bold"))
-        console.print(Padding(_drawn(section.body), (0, 0, 0, 2)))
+        console.print(Padding(_drawn(section.body), (0, 0, 0, 2), expand=False))
 
 
 def _drawn(body: Body) -> "RenderableType":
@@ -176,7 +182,7 @@ def _drawn(body: Body) -> "RenderableType":
                 return _text(Styled(empty, "dim"))
             table = RichTable(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
             for head in heads:
-                table.add_column(head.upper(), overflow="fold")
+                table.add_column(head.upper(), overflow="fold", no_wrap=head not in PROSE)
             for row in rows:
                 table.add_row(*(_text(cell) for cell in row))
             return table
@@ -190,6 +196,15 @@ def _drawn(body: Body) -> "RenderableType":
             return grid
         case Lines(lines):
             return Text("\n").join(_text(line) for line in lines)
+
+
+def _needs(body: Body) -> int:
+    """The width below which a table would lose something; a terminal then breaks the lines."""
+    if not isinstance(body, Table):
+        return 0
+    columns = zip(body.heads, zip(body.heads, *body.rows, strict=True), strict=True)
+    widths = (NARROWEST if head in PROSE else max(map(len, cells)) for head, cells in columns)
+    return 2 + sum(width + len(GAP) for width in widths)
 
 
 def _text(cell: str) -> "Text":

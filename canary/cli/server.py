@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from canary.cli.api import HOW_TO_START, Api, NobodyThere, path_of
+from canary.errors import ClusterError
 
 ROOT = "/api/v1/canaries"
 STREAM = "/api/v1/stream"
@@ -46,5 +47,8 @@ class Named:
 
 def listed(api: Api, namespace: str) -> list[dict[str, Any]]:
     """All Canaries of a namespace, or of all of them when it is empty."""
-    items: list[dict[str, Any]] = api.get(ROOT, {"namespace": namespace})["items"]
+    said = api.get(ROOT, {"namespace": namespace})
+    if not isinstance(said.get("items"), list):
+        raise ClusterError(f"{api.url} answers, but not as canary's status API does")
+    items: list[dict[str, Any]] = said["items"]
     return items

@@ -1,6 +1,6 @@
 """What is known about one Canary, put together as documents."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from canary.cli import words
@@ -12,6 +12,16 @@ EVENTS = 10
 """How many events a description ends with."""
 RUN = ("run", "revision", "images", "started", "took", "outcome", "reason")
 CHECKS = ("check", "query", "value", "bound", "samples", "outcome", "reason")
+DECISIONS: dict[str, Callable[[View], str]] = {
+    "Ask": lambda action: f"ask {action['what'].lower()}",
+    "SetStatus": lambda action: ", ".join(action["say"]) or f"record {action['phase']}",
+    "SetSplit": lambda action: f"give the canary {action['split']['canary']}%",
+    "CreatePrimary": lambda action: f"set up a primary of {action['revision']}",
+    "Promote": lambda action: f"promote {action['revision']}",
+    "Scale": lambda action: "wake the target" if action["up"] else "put the target to sleep",
+    "Wait": lambda action: f"wait: {action['why']}",
+}
+"""Actions of the journal in a few words."""
 
 
 def description(view: View, events: Sequence[View]) -> Document:
@@ -56,9 +66,7 @@ def runs(items: Sequence[View]) -> Table:
 
 def one_run(run: View) -> Document:
     """One run and all that was decided in it."""
-    head = Fields(
-        [*zip(map(str.capitalize, RUN), _run_row(run), strict=True)]
-    )
+    head = Fields([*zip(map(str.capitalize, RUN), _run_row(run), strict=True)])
     rows = [
         (
             words.stamp(each["at"]),
@@ -77,7 +85,7 @@ def _run_row(run: View) -> tuple[str, ...]:
     if verdict:
         took = words.between(run["startedAt"], verdict["at"])
     else:
-        took = words.away(run["startedAt"]) if run["current"] else ""
+        took = words.so_far(run["startedAt"]) if run["current"] else ""
     return (
         run["id"],
         run["revision"],
@@ -91,18 +99,10 @@ def _run_row(run: View) -> tuple[str, ...]:
 
 def _action(action: View) -> str:
     """An action of the journal in a few words."""
-    match action:
-        case {"do": "SetStatus", "say": [*said]} if said:
-            return ", ".join(map(str, said))
-        case {"do": "SetStatus", "phase": phase}:
-            return f"record {phase}"
-        case {"do": "Wait", "why": why}:
-            return f"wait: {why}"
-        case {"do": "Ask", "what": what}:
-            return f"ask {str(what).lower()}"
-        case _:
-            more = (f"{key}={value}" for key, value in action.items() if key != "do")
-            return " ".join((str(action.get("do")), *more))
+    do = action["do"]
+    if do in DECISIONS:
+        return DECISIONS[do](action)
+    return " ".join((do, *(f"{key}={value}" for key, value in action.items() if key != "do")))
 
 
 def _head(view: View) -> Fields:

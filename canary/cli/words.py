@@ -77,6 +77,11 @@ def away(text: str | None, now: datetime | None = None) -> str:
     return f"in {long(seconds)}" if seconds > 0 else f"{long(-seconds)} ago"
 
 
+def so_far(start: str | None) -> str:
+    at = moment(start)
+    return f"{long((datetime.now(UTC) - at).total_seconds())} so far" if at else ""
+
+
 def number(value: float | None, unit: str = "") -> str:
     """A value with as many digits as matter.
 

@@ -107,7 +107,7 @@ class Commits:
 
     def _abandon(self, lost: list[_Pending], error: ClusterError) -> None:
         """Forget what could not be made durable, and all that was decided on top of it."""
-        self._queue, self._decided = [], self._history.version
+        self._queue = []
         self._head.clear()
         for pending in lost:
             pending.done.set_exception(error)

@@ -74,7 +74,7 @@ def including(fields: Fields, path: Path) -> Fields:
     key = f"f:{path[0]}"
     inner = fields.get(key, {})
     if inner == {} and key in fields and path[1:]:
-        inner = {}  # the map itself stays owned when something in it is added
+        inner = {".": {}}  # the map itself stays owned when something in it is added
     return {**fields, key: including(inner, path[1:])}
 
 

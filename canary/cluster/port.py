@@ -72,19 +72,28 @@ class Cluster(Protocol):
     async def list(
         self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None
     ) -> Listing:
-        """Read all objects of a kind; an empty namespace means all of them."""
+        """Read all objects of a kind; an empty namespace means all of them.
+
+        Of `labels`, an object must have each one with the same value.
+        """
         ...
 
     def watch(self, kind: Kind, namespace: str = "", since: str = "") -> AsyncIterator[Change]:
         """Changes after `since` (a resourceVersion), in order, for as long as it is iterated.
 
-        With an empty `since` it begins with an `ADDED` for each object that exists. Raises
-        `Expired` when the changes since then are no longer kept: list again and go on.
+        With an empty `since` it begins with an `ADDED` for each object that exists. Raises, when
+        iterated, `Expired` if the changes since then are no longer kept: list again and go on.
+        It may also just end, at `close` or because servers end watches now and then.
         """
         ...
 
     async def create(self, manifest: Manifest) -> Manifest:
-        """Create; with `metadata.generateName` the server names it. Raises `AlreadyExists`."""
+        """Create; with `metadata.generateName` the server names it. Raises `AlreadyExists`.
+
+        A status in it is ignored. Who creates owns the fields as one who updates, not applies:
+        a later `apply` can't remove them by leaving them out. What will be applied again is
+        better applied from the start.
+        """
         ...
 
     async def apply(self, manifest: Manifest, *, manager: str) -> Manifest:
@@ -92,8 +101,9 @@ class Cluster(Protocol):
 
         Fields it named before and no longer names are removed, unless somebody else owns them
         too; fields of others stay. Lists are replaced as a whole, and so belong to one manager.
-        Creates what does not exist. Writes nothing, and raises no resourceVersion, when
-        nothing changes.
+        A status in it is ignored. Creates what does not exist. Writes nothing, and raises no
+        resourceVersion, when nothing changes. With a `metadata.resourceVersion` it is
+        compare-and-swap, with a `metadata.uid` it never creates. Raises `Conflict`.
         """
         ...
 
@@ -109,12 +119,14 @@ class Cluster(Protocol):
         """JSON merge patch of an object, or of its status subresource.
 
         With a `resource_version` it is compare-and-swap. Raises `NotFound`, `Conflict`.
-        A patch of the object leaves its status alone and the other way round.
+        A patch of the object leaves its status alone and the other way round; only what
+        changes outside `metadata` and `status` raises the generation. The manager owns the
+        fields it changed, and nobody else does any longer: see `ownership.writer`.
         """
         ...
 
     async def delete(self, ref: Ref, *, uid: str = "", resource_version: str = "") -> None:
-        """Delete; objects with finalizers only get a `deletionTimestamp`.
+        """Delete; objects with finalizers only get a `deletionTimestamp`, and a new generation.
 
         What the object owns (controller owner references) is collected after it. Raises
         `NotFound`, or `Conflict` when a precondition does not hold.

@@ -22,7 +22,7 @@ def idle(canary: Canary, seen: Seen) -> list[Action]:
         return adopt(canary, seen, target, workloads)
     if changed(status, target):
         return start(canary, seen, target, "a new revision") or _mend(canary, seen, workloads)
-    return _mend(canary, seen, workloads) or _rested(canary, seen)
+    return _mend(canary, seen, workloads) or _rested(canary, seen, workloads)
 
 
 def changed(status: CanaryStatus, target: Target) -> bool:
@@ -118,8 +118,9 @@ def _put_to_sleep(canary: Canary, seen: Seen, workloads: Workloads) -> list[Acti
     return [move(canary, seen, run=run.model_copy(update={"left_awake": False}))]
 
 
-def _rested(canary: Canary, seen: Seen) -> list[Action]:
+def _rested(canary: Canary, seen: Seen, workloads: Workloads) -> list[Action]:
     """Clear what no longer needs a person's attention, such as a target that came back."""
-    if canary.status.stalled and not canary.status.canary_weight:
+    primary = workloads.primary
+    if canary.status.stalled and primary and primary.readiness.ready:
         return [move(canary, seen, stalled="")]
     return []

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from canary.core.actions import Action, Ask, ClearIntent
+from canary.core.actions import Action, Ask, AskHooks, ClearIntent
 from canary.core.facts import Seen
-from canary.core.start import begin
+from canary.core.start import refused, start
 from canary.core.takeback import end
 from canary.core.transition import Say, move, warn
+from canary.core.waiting import decline
 from canary.crd import Canary
 from canary.crd.status import Ending, IntentRecord, Pause, Phase, Run
 from canary.errors import nearest
@@ -71,6 +72,8 @@ def heed(canary: Canary, seen: Seen) -> list[Action]:
     if intent.verb in NEEDS_FACTS and (seen.workloads is None or seen.live is None):
         return [Ask.WORKLOADS, Ask.LIVE]
     answer = _answer(canary, seen, intent)
+    if answer.actions and isinstance(answer.actions[0], AskHooks):
+        return answer.actions
     return [*_consume(canary, seen, intent, answer), ClearIntent(intent.id)]
 
 
@@ -97,8 +100,8 @@ def _answer(canary: Canary, seen: Seen, intent: Intent) -> Answer:
         return Answer(f"there is no verb {intent.verb!r}{hint}")
     target = seen.workloads.target if seen.workloads else None
     newest = target.revision if target else ""
-    current = {run.revision if run else "", newest} - {""}
-    if intent.revision and current and intent.revision not in current:
+    current = newest if intent.verb == "retry" else run.revision if run else ""
+    if intent.revision and current and intent.revision != current:
         return Answer(f"it is meant for revision {intent.revision}, which is not the current one")
     return VERBS[intent.verb](canary, seen, intent, run)
 
@@ -114,6 +117,8 @@ def _abort(canary: Canary, seen: Seen, intent: Intent, run: Run | None) -> Answe
     if run and phase in RUNNING | {Phase.PROMOTING, Phase.WAITING}:
         if run.verdict and run.verdict.outcome != Ending.PROMOTED:
             return Answer("the run is on its way back already")
+        if phase == Phase.WAITING:
+            return Answer(actions=decline(canary, seen, run, Ending.ABORTED, intent.words()))
         return Answer(actions=end(canary, seen, run, Ending.ABORTED, intent.words()))
     if phase == Phase.FINALISING:
         return Answer("the revision is promoted already; set the target back to undo it")
@@ -147,7 +152,9 @@ def _retry(canary: Canary, seen: Seen, _intent: Intent, _run: Run | None) -> Ans
         return Answer("only a release that failed can be tried again")
     if target is None or target.revision == canary.status.last_promoted_spec:
         return Answer("the target is at the promoted version: there is nothing to try again")
-    return Answer(actions=begin(canary, seen, target, "another try"))
+    if refusal := refused(canary, seen):
+        return Answer(refusal)
+    return Answer(actions=start(canary, seen, target, "another try"))
 
 
 VERBS: dict[str, Verb] = {
@@ -171,7 +178,9 @@ def _consume(canary: Canary, seen: Seen, intent: Intent, answer: Answer) -> list
         applied=not answer.refusal,
         detail=answer.refusal,
     )
-    intents = (*canary.status.intents, record)[-KEPT:]
+    # Other words are there now, so those of the others are gone.
+    earlier = (each.model_copy(update={"cleared": True}) for each in canary.status.intents)
+    intents = (*earlier, record)[-KEPT:]
     if answer.refusal:
         say = warn(f"{intent.words()} is ignored: {answer.refusal}")
         return [move(canary, seen, say, intents=intents)]

@@ -15,6 +15,7 @@ from canary.core.takeback import end
 from canary.core.transition import (
     HOLD,
     Say,
+    gate_deadline,
     interval,
     move,
     overdue,
@@ -74,7 +75,8 @@ def _unready(
     primary = workloads.primary
     if target.readiness.hopeless:
         return end(canary, seen, run, Ending.FAILED, target.readiness.reason)
-    if target.readiness.ready and primary and (primary.readiness.ready or run.stranded):
+    alone = run.stranded or canary.spec.skip_analysis  # nothing is compared, or nothing to lose
+    if target.readiness.ready and primary and (primary.readiness.ready or alone):
         if run.unready_since is None or run.since is None:
             return []
         # The interval was not spent as it was meant to be, so it begins again.
@@ -98,15 +100,15 @@ def _unready(
 
 def _watch(canary: Canary, seen: Seen, run: Run) -> list[Action]:
     """Both sides are ready and traffic is split as wanted."""
-    if canary.spec.skip_analysis:
+    if canary.spec.skip_analysis and not run.paused:
         return promote(canary, seen, run, "the analysis is skipped")
     if run.wanted == "promote":
         return promote(canary, seen, run, "somebody asked to promote it now")
-    if overdue(canary, seen):
+    if overdue(canary, seen) and canary.status.phase == Phase.PROGRESSING:
         since = run.started_at.isoformat(timespec="seconds")
         return stall(canary, seen, f"the run has not come to an end since {since}")
     due = _begun(seen, run) + timedelta(seconds=interval(canary, seen))
-    watching = bool(run.split.canary or run.split.mirrored or canary.status.iterations)
+    watching = _watching(canary, run)
     if run.since is not None and seen.now < due and not run.wanted:
         return _glance(canary, seen, run, due, watching=watching)
     attempt = f"{run.id}-{run.interval}"
@@ -114,6 +116,8 @@ def _watch(canary: Canary, seen: Seen, run: Run) -> list[Action]:
         return question
     if any(each.passed for each in seen.hooks.get(HookType.ROLLBACK, ())):
         return end(canary, seen, run, Ending.ABORTED, "a rollback hook asked for it")
+    if run.paused and not run.wanted and not watching:
+        return [move(canary, seen, run=_again(seen, run))]
     if not run.prepared:
         return _prepare(canary, seen, run, attempt)
     if not watching or run.wanted:
@@ -128,6 +132,11 @@ def _begun(seen: Seen, run: Run) -> datetime:
     if run.since is None:
         return seen.now
     return max(each for each in (run.since, run.looked_at, seen.watched_from) if each)
+
+
+def _watching(canary: Canary, run: Run) -> bool:
+    """Whether requests reach the canary, so that there is something to judge."""
+    return bool(run.split.canary or run.split.mirrored or canary.status.iterations)
 
 
 def _glance(canary: Canary, seen: Seen, run: Run, due: datetime, *, watching: bool) -> list[Action]:
@@ -201,7 +210,7 @@ def _conclude(
         return _held(canary, seen, run, checks)
     passed = run.model_copy(update={"checks": checks, "held_since": None})
     if run.paused:
-        return _restart_interval(canary, seen, _again(seen, passed, checks))
+        return _restart_interval(canary, seen, _again(seen, passed, checks), stalled="")
     return _advance(canary, seen, passed, ())
 
 
@@ -257,14 +266,35 @@ def _advance(canary: Canary, seen: Seen, run: Run, say: tuple[Say, ...]) -> list
         if question := ask(canary, seen, HookType.CONFIRM_TRAFFIC_INCREASE, attempt):
             return question
         run, told = note(seen, run, HookType.CONFIRM_TRAFFIC_INCREASE)
-        if closed(seen.hooks.get(HookType.CONFIRM_TRAFFIC_INCREASE, ())):
-            run = _again(seen, run).model_copy(update={"wanted": ""})
-            return [move(canary, seen, *say, *told, run=run)]
         say = (*say, *told)
+        if closed(seen.hooks.get(HookType.CONFIRM_TRAFFIC_INCREASE, ())):
+            answer = _in_time(canary, seen, run)
+            if answer == "reject":
+                reason = "approval of more traffic did not come in time"
+                return end(canary, seen, run, Ending.FAILED, reason)
+            if answer == "wait":
+                return _not_more(canary, seen, run, say)
     stop = None if run.stranded else next_stop(canary, seen.abilities)
     if stop is None:
         return _approve(canary, seen, run, say)
     return _step(canary, seen, run, stop, say)
+
+
+def _in_time(canary: Canary, seen: Seen, run: Run) -> str:
+    """What a closed gate for more traffic means: `wait` until its deadline, then what it says."""
+    gate = run.gates.get(HookType.CONFIRM_TRAFFIC_INCREASE)
+    limit = gate_deadline(canary, HookType.CONFIRM_TRAFFIC_INCREASE)
+    if gate is None or seen.now < gate.since + limit:
+        return "wait"
+    return on_timeout(canary, HookType.CONFIRM_TRAFFIC_INCREASE)
+
+
+def _not_more(canary: Canary, seen: Seen, run: Run, say: tuple[Say, ...]) -> list[Action]:
+    """Watch the same weight for another interval, with the load that its hooks may bring."""
+    again = _again(seen, run).model_copy(update={"wanted": ""})
+    if not _watching(canary, run):
+        return [move(canary, seen, *say, run=again)]
+    return _restart_interval(canary, seen, again, *say)
 
 
 def _step(canary: Canary, seen: Seen, run: Run, stop: Stop, say: tuple[Say, ...]) -> list[Action]:

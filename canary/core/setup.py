@@ -22,7 +22,8 @@ def initialise(canary: Canary, seen: Seen) -> list[Action]:
     if primary is None:
         if target is None:
             return _missing(canary, seen)
-        return [CreatePrimary(target.revision)]
+        found = [move(canary, seen, stalled="")] if canary.status.stalled else []
+        return [*found, CreatePrimary(target.revision)]
     if not primary.readiness.ready:
         return _not_ready(canary, seen, primary.readiness.reason, primary.readiness.hopeless)
     if actions := bring(canary, seen, seen.live, seen.workloads, Split()):

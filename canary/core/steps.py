@@ -57,15 +57,15 @@ def next_stop(canary: Canary, abilities: Abilities) -> Stop | None:
                 return None
             return Stop(Split.to_canary(100, matched=True), status.iterations + 1)
         case _:
-            return _blue_green(analysis, abilities, status.iterations)
+            return _blue_green(analysis, abilities, split, status.iterations)
 
 
-def _blue_green(analysis: Analysis, abilities: Abilities, done: int) -> Stop | None:
+def _blue_green(analysis: Analysis, abilities: Abilities, split: Split, done: int) -> Stop | None:
     """Iterations beside the primary, then one with all traffic where traffic can be moved."""
     count = iterations(analysis)
     if done < count:
         return Stop(Split(mirrored=analysis.mirror and abilities.mirror_iterations), done + 1)
-    if done == count and abilities.weights:
+    if abilities.weights and not split.canary:
         return Stop(Split.to_canary(100), done + 1)
     return None
 

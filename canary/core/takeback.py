@@ -1,7 +1,5 @@
 """The way back: the primary as it was, then the traffic, then the canary to sleep."""
 
-from datetime import timedelta
-
 from canary.core.actions import Action, Ask, Promote, Scale
 from canary.core.facts import Seen, Workloads
 from canary.core.safety import bring, drained
@@ -97,10 +95,10 @@ def _until_ready(canary: Canary, seen: Seen, run: Run, workloads: Workloads) -> 
     begun = verdict.at if verdict else seen.now
     limit = begun + progress_deadline(canary)
     serving = workloads.target.readiness.serving if workloads.target else 0
-    if seen.now >= limit and verdict and serving:
-        return [finished(canary, seen, run, verdict, weight=100, why=reason)]
-    until = limit if seen.now < limit else seen.now + timedelta(seconds=60)
-    return wait(canary, seen, until, f"waiting for the primary to be ready again: {reason}")
+    if seen.now >= limit and verdict:
+        weight = 100 if serving else 0
+        return [finished(canary, seen, run, verdict, weight=weight, why=reason or "still starting")]
+    return wait(canary, seen, limit, f"waiting for the primary to be ready again: {reason}")
 
 
 def left_awake(seen: Seen) -> bool:
@@ -115,10 +113,11 @@ def finished(
     cancelled = verdict.outcome == Ending.CANCELLED
     if cancelled:
         say = Say(f"the release of {canary.target_name} was cancelled: {verdict.reason}")
-    elif weight:
+    elif why:
+        stays = "so its traffic stays on the canary" if weight else "and neither is the canary"
         say = warn(
             f"{canary.target_name} could not be taken back: the primary is not ready ({why}), "
-            "so its traffic stays on the canary",
+            f"{stays}",
             "error",
         )
     else:
@@ -141,5 +140,5 @@ def finished(
         failed_checks=0,
         iterations=0,
         last_applied_spec=(canary.status.last_promoted_spec if cancelled else run.revision),
-        stalled=f"the primary is not ready: {why}" if weight else "",
+        stalled=f"the primary is not ready: {why}" if why else "",
     )

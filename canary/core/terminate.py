@@ -3,7 +3,7 @@
 from canary.core.actions import Action, Ask, Release, Scale, SetFinalizer
 from canary.core.facts import Seen
 from canary.core.safety import bring
-from canary.core.transition import Say, move, overdue, stall, wait
+from canary.core.transition import Say, deadline, move, overdue, stall, wait
 from canary.crd import Canary
 from canary.crd.status import Phase, Split
 
@@ -20,9 +20,10 @@ def terminate(canary: Canary, seen: Seen) -> list[Action]:
     if canary.status.phase == Phase.NEW:
         # Nobody has touched anything yet.
         return [SetFinalizer(present=False)]
-    if canary.status.phase != Phase.TERMINATING:
+    if canary.status.phase != Phase.TERMINATING or canary.status.deadline is None:
         say = Say(f"giving {canary.target_name} in {canary.namespace} back")
-        return [move(canary, seen, say, phase=Phase.TERMINATING)]
+        until = deadline(canary, Phase.TERMINATING, seen)
+        return [move(canary, seen, say, phase=Phase.TERMINATING, deadline=until)]
     if seen.workloads is None or seen.live is None:
         return [Ask.WORKLOADS, Ask.LIVE]
     target = seen.workloads.target
@@ -32,7 +33,7 @@ def terminate(canary: Canary, seen: Seen) -> list[Action]:
         why = f"the target is not ready to take over: {target.readiness.reason}"
         if overdue(canary, seen):
             return stall(canary, seen, why)
-        return wait(canary, seen, canary.status.deadline or seen.now, why)
+        return wait(canary, seen, canary.status.deadline, why)
     if target is not None and seen.live.split is not None:
         split = Split.to_canary(100)
         if actions := bring(canary, seen, seen.live, seen.workloads, split):

@@ -2,14 +2,15 @@
 
 from datetime import timedelta
 
-from canary.core.actions import Action, Ask
-from canary.core.facts import HookType, Seen, Target
+from canary.core.actions import Action, Ask, CreatePrimary
+from canary.core.facts import HookType, Live, Seen, Target, Workloads
 from canary.core.gates import ask, closed, opened
 from canary.core.idle import changed
+from canary.core.safety import bring
 from canary.core.start import begin, new_run
-from canary.core.transition import Say, interval, move, overdue, stall, wait, warn
+from canary.core.transition import Say, deadline, interval, move, overdue, stall, wait, warn
 from canary.crd import Canary
-from canary.crd.status import Ending, Phase, Run, Verdict
+from canary.crd.status import Ending, Phase, Run, Split, Verdict
 
 
 def waiting(canary: Canary, seen: Seen) -> list[Action]:
@@ -18,9 +19,11 @@ def waiting(canary: Canary, seen: Seen) -> list[Action]:
         return [Ask.WORKLOADS, Ask.LIVE]
     run, target = canary.status.run, seen.workloads.target
     if target is None:
-        return _end(canary, seen, run, Ending.FAILED, "the target is gone")
+        return decline(canary, seen, run, Ending.FAILED, "the target is gone")
     if run is None or run.revision != target.revision:
         return _follow(canary, seen, target)
+    if actions := _hold(canary, seen, run, seen.live, seen.workloads):
+        return actions
     if run.wanted == "promote":
         return begin(canary, seen, target, run.trigger)
     due = (run.since or seen.now) + timedelta(seconds=interval(canary, seen))
@@ -31,7 +34,7 @@ def waiting(canary: Canary, seen: Seen) -> list[Action]:
     if question := ask(canary, seen, HookType.ROLLBACK, attempt):
         return question
     if any(each.passed for each in seen.hooks.get(HookType.ROLLBACK, ())):
-        return _end(canary, seen, run, Ending.ABORTED, "a rollback hook asked for it")
+        return decline(canary, seen, run, Ending.ABORTED, "a rollback hook asked for it")
     if question := ask(canary, seen, HookType.CONFIRM_ROLLOUT, attempt):
         return question
     answers = seen.hooks.get(HookType.CONFIRM_ROLLOUT, ())
@@ -43,15 +46,28 @@ def waiting(canary: Canary, seen: Seen) -> list[Action]:
     return [move(canary, seen, run=again)]
 
 
+def _hold(canary: Canary, seen: Seen, run: Run, live: Live, workloads: Workloads) -> list[Action]:
+    """Traffic stays where it was: on the primary, or on the canary while that alone can serve."""
+    primary = workloads.primary
+    if primary is None:
+        return [CreatePrimary(run.known_good)]
+    if not run.stranded or not primary.readiness.ready:
+        return bring(canary, seen, live, workloads, run.split)
+    run = run.model_copy(update={"split": Split(), "stranded": False})
+    say = Say("the primary is ready again and gets all traffic", severity="info")
+    return [move(canary, seen, say, run=run, canary_weight=0)]
+
+
 def _follow(canary: Canary, seen: Seen, target: Target) -> list[Action]:
     """The target changed while waiting: what is approved must be what is there."""
     if not changed(canary.status, target):
-        return _end(canary, seen, canary.status.run, Ending.CANCELLED, "the target was set back")
+        return decline(canary, seen, canary.status.run, Ending.CANCELLED, "the target was set back")
     run = new_run(canary, seen, target, "a new revision")
     # Asked at once: since the beginning of time, as far as the poll is concerned.
     run = run.model_copy(update={"since": seen.now - timedelta(seconds=interval(canary, seen))})
     say = Say(f"a newer revision of {canary.target_name} waits for approval instead")
-    return [move(canary, seen, say, run=run)]
+    until = deadline(canary, Phase.WAITING, seen)
+    return [move(canary, seen, say, run=run, deadline=until, stalled="")]
 
 
 def _late(canary: Canary, seen: Seen, run: Run, target: Target) -> list[Action]:
@@ -60,7 +76,7 @@ def _late(canary: Canary, seen: Seen, run: Run, target: Target) -> list[Action]:
         case "approve":
             return begin(canary, seen, target, run.trigger)
         case "reject":
-            return _end(canary, seen, run, Ending.FAILED, "approval did not come in time")
+            return decline(canary, seen, run, Ending.FAILED, "approval did not come in time")
         case _:
             return stall(canary, seen, "approval to start has not come in time")
 
@@ -73,7 +89,9 @@ def on_timeout(canary: Canary, hook: HookType) -> str:
     )
 
 
-def _end(canary: Canary, seen: Seen, run: Run | None, ending: Ending, reason: str) -> list[Action]:
+def decline(
+    canary: Canary, seen: Seen, run: Run | None, ending: Ending, reason: str
+) -> list[Action]:
     """Nothing was started, so there is nothing to take back."""
     cancelled = ending == Ending.CANCELLED
     verdict = Verdict(outcome=ending, reason=reason, at=seen.now)

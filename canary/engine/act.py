@@ -71,9 +71,15 @@ async def _set_status(parts: Parts, canary: Canary, status: CanaryStatus) -> Can
     new = status.model_dump(mode="json", by_alias=True)
     made = await _patch(parts, canary, {"status": difference(old, new)}, status=True)
     parts.recorder.status_changed(canary, made)
-    if parts.stopped and made.status.phase in FINAL and canary.status.phase not in FINAL:
+    if parts.stopped and _judged(made) and not _judged(canary):
         await parts.stopped(made.key)
     return made
+
+
+def _judged(canary: Canary) -> bool:
+    """Whether nothing more is to be found out in this run."""
+    run = canary.status.run
+    return canary.status.phase in FINAL or (run is not None and run.verdict is not None)
 
 
 async def _patch(

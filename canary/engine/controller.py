@@ -56,7 +56,8 @@ class Controller:
     async def close(self) -> None:
         """Let ticks under way come to an end; what they leave undone is done after a restart."""
         self._closing = True
-        self._scheduler.shutdown(wait=False)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         if running := list(self._running.values()):
             _, late = await asyncio.wait(running, timeout=10)
             for task in late:

@@ -33,4 +33,4 @@ class Parts:
     minimum_interval: float = 10.0
     now: Callable[[], datetime] = utc_now
     stopped: Callable[[str], Awaitable[None]] | None = None
-    """Called with a Canary's key when its run is over, so that load made for it can end."""
+    """Called with a Canary's key at the verdict, so that load made for its run can end."""

@@ -63,7 +63,7 @@ async def settle(service: Service, ref: Ref, intent: IntentView, seconds: float)
         if change == "DELETED":
             detail = "the Canary was deleted"
             heard.set_result(intent.model_copy(update={"state": "ignored", "detail": detail}))
-        elif (record := _record(new, intent.id)) and _gone(new, intent.id):
+        elif record := _record(new, intent.id):
             heard.set_result(_became(intent, record))
 
     end = service.cache.subscribe(CANARY, changed)
@@ -93,12 +93,6 @@ def _nothing_pending(manifest: Manifest) -> None:
         raise ApiError(
             HTTPStatus.CONFLICT, f"another intent has not been read yet: {there.words()}"
         )
-
-
-def _gone(manifest: Manifest, ident: str) -> bool:
-    """Whether the annotation is cleared, so that the next intent finds its place free."""
-    there = _annotation(manifest)
-    return there is None or there.id != ident
 
 
 def _annotation(manifest: Manifest) -> Intent | None:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from canary.web.service import Service
 
 GRACE = 2
 """Seconds that requests under way get when the server stops."""
+BACKLOG = 2048
 
 
 class Server:
@@ -44,6 +46,7 @@ async def serve(app: FastAPI, address: str = "127.0.0.1", port: int = 8080) -> S
         lifespan="off",
         ws="none",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE,
@@ -93,11 +96,27 @@ async def _listen(address: str, port: int) -> socket.socket:
             address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, where = found[0]
-        return socket.create_server(where, family=family, backlog=2048)
+        return _bound(family, where)
     except socket.gaierror as error:
         raise LocalError(f"the status API can't listen on {address!r}: {error.strerror}") from None
     except OSError as error:
         raise LocalError(_refused(address, port, error)) from None
+
+
+def _bound(family: socket.AddressFamily, where: tuple[Any, ...]) -> socket.socket:
+    # The protocol is named because asyncio turns Nagle's delay (40 ms an answer) off only then,
+    # which is also why this isn't `socket.create_server`.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(where)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _refused(address: str, port: int, error: OSError) -> str:

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from canary.cli import run
-from canary.cluster.port import Ref
-from canary.web.service import CANARY
 
-from .server import PROGRESSING, Server, canary, running
+from .server import PODINFO, PROGRESSING, Server, canary, running
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         server.create(canary("podinfo"), PROGRESSING)
         server.remember(canary("podinfo"))
         server.create(canary("cart", "shop", mirror=True))
-        podinfo = Ref(CANARY, "default", "podinfo")
-        server.tell(podinfo, "the canary gets 20%")
-        server.tell(podinfo, "a check failed", "Warning")
+        server.tell(PODINFO, "the canary gets 20%")
+        server.tell(PODINFO, "a check failed", "Warning")
         monkeypatch.setenv("CANARY_SERVER", server.url)
         yield server

@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from canary.cluster.cache import Cache
@@ -106,6 +107,9 @@ def canary(name: str, namespace: str = "default", **analysis: Any) -> Manifest:
     return Ref(CANARY, namespace, name).manifest(spec=spec)
 
 
+PODINFO = Ref(CANARY, "default", "podinfo")
+
+
 class Server:
     """One that runs in a thread. `url` is where it answers."""
 
@@ -165,6 +169,13 @@ class Server:
     def set_status(self, ref: Ref, status: CanaryStatus) -> None:
         self.do(self._write(ref, status))
 
+    def status(self, ref: Ref) -> CanaryStatus:
+        return CanaryStatus.model_validate(self.do(self.cluster.get(ref))["status"])
+
+    def leave(self) -> None:
+        """Stop answering."""
+        self.do(self._server.stop())
+
     def tell(self, about: Ref, message: str, type_: str = "Normal") -> None:
         event = Ref(EVENT, about.namespace, f"{about.name}.{abs(hash(message))}")
         involved = {"kind": about.kind.name, "namespace": about.namespace, "name": about.name}
@@ -201,6 +212,8 @@ class Server:
                 case ClearIntent():
                     patch = {"metadata": {"annotations": {ANNOTATION: None}}}
                     await self.cluster.patch(ref, patch, manager="tests")
+                case _:
+                    pytest.fail(f"nothing here can {action}")
 
 
 @contextmanager
@@ -211,8 +224,10 @@ def running() -> Iterator[Server]:
     server = Server(loop)
     try:
         server.do(server.start())
-        yield server
-        server.do(server.stop())
+        try:
+            yield server
+        finally:
+            server.do(server.stop())
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -62,6 +62,25 @@ def owned(live: Manifest, manager: str) -> set[tuple[str, ...]]:
     return {path for entry in mine for path in paths(entry["fieldsV1"])}
 
 
+def test_maps_that_were_made_for_a_field_go_with_it() -> None:
+    live = apply(REF.manifest(), "me", {"a": {"b": {"c": 1}}, "x": 1})
+    assert apply(live, "me", {"x": 1})["spec"] == {"x": 1}
+
+
+def test_a_map_that_somebody_keeps_stays_when_it_is_emptied() -> None:
+    live = apply(REF.manifest(), "them", {"a": {}})
+    live = apply(live, "me", {"a": {"b": {"c": 1}}})
+    assert apply(live, "me", {})["spec"] == {"a": {}}
+
+
+def test_who_made_a_map_still_owns_it_after_writing_something_in_it() -> None:
+    live = update(REF.manifest(), "me", {"a": {}})
+    live = update(live, "me", {"a": {"b": 1}})
+    live = update(live, "them", {"a": {"b": None}})
+    assert live["spec"] == {"a": {}}
+    assert writer(live, ("spec", "a")) == "me"
+
+
 @given(histories, managers, specs)
 def test_applying_twice_is_applying_once(
     history: list[tuple[str, str, Manifest]], manager: str, spec: Manifest

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ class Flaky(Embedded):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.lists = self.watches = 0
+        self.lists = self.watches = self.waiting = 0
         self.failures: list[Exception] = []
         self.watching: list[Cut] = []
         self.listed_again = asyncio.Event()
@@ -40,7 +40,7 @@ class Flaky(Embedded):
         self.watches += 1
         if self.failures:
             raise self.failures.pop(0)
-        cut = Cut(super().watch(kind, namespace, since))
+        cut = Cut(super().watch(kind, namespace, since), self)
         self.watching.append(cut)
         return cut
 
@@ -54,8 +54,8 @@ class Flaky(Embedded):
 class Cut:
     """A watch whose connection can break."""
 
-    def __init__(self, inner: AsyncIterator[Change]) -> None:
-        self.inner = inner
+    def __init__(self, inner: AsyncIterator[Change], cluster: Flaky) -> None:
+        self.inner, self.cluster = inner, cluster
         self.broken: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     def cut(self, error: Exception | None) -> None:
@@ -68,12 +68,14 @@ class Cut:
     async def __anext__(self) -> Change:
         following: asyncio.Future[Change] = asyncio.ensure_future(anext(self.inner))
         either: set[asyncio.Future[Any]] = {following, self.broken}
+        self.cluster.waiting += 1
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if self.broken.done():
                 raise self.broken.result() or StopAsyncIteration
             return following.result()
         finally:
+            self.cluster.waiting -= 1
             following.cancel()
 
 
@@ -194,6 +196,8 @@ async def test_a_namespace_is_watched_by_itself_until_all_are(
     assert await told.count(2) == [("ADDED", "-", "1"), ("ADDED", "-", "2")]
     await cluster.patch(APP, patch(3), manager="test")
     assert (await told.count(3))[2:] == [("MODIFIED", "1", "3")]
+    await asyncio.sleep(0)
+    assert cluster.waiting == 1, "the watch of one namespace has ended"
 
 
 async def test_kinds_are_kept_apart(cluster: Flaky, cache: Cache, told: Told) -> None:
@@ -274,6 +278,31 @@ async def test_a_cluster_that_cannot_be_reached_is_asked_again(
     assert cluster.lists == 7
 
 
+class Noted(Backoff):
+    """A back-off that notes how many failures it was asked about, and waits for none."""
+
+    asked: ClassVar[list[int]] = []
+
+    def delay(self, failures: int) -> float:
+        self.asked.append(failures)
+        return 0.0
+
+
+async def test_failures_in_a_row_are_counted_until_something_is_heard(cluster: Flaky) -> None:
+    cache, told = Cache(cluster, backoff=Noted()), Told()
+    cache.subscribe(KIND, told)
+    cluster.failures = [ClusterError("refused")] * 3
+    await started(cache)
+    await cluster.create(numbered(1))
+    await told.count(1)
+    cluster.failures = [ClusterError("refused")] * 2
+    cluster.cut(ClusterError("connection reset"))
+    await cluster.patch(APP, patch(2), manager="test")
+    await told.count(2)
+    await cache.close()
+    assert Noted.asked == [0, 1, 2, 0, 1, 2]
+
+
 async def test_a_subscriber_that_fails_does_not_keep_others_from_being_told(
     cluster: Flaky, cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -292,6 +321,44 @@ async def test_a_subscriber_that_fails_does_not_keep_others_from_being_told(
 async def test_waiting_for_what_was_never_started_is_a_mistake(cache: Cache) -> None:
     with pytest.raises(LookupError, match="ConfigMap was not started"):
         await cache.wait_synced(KIND)
+
+
+async def test_what_a_write_returned_is_readable_at_once_and_told_once(
+    cluster: Flaky, cache: Cache, told: Told
+) -> None:
+    await cluster.create(numbered(1))
+    await started(cache)
+    written = await cluster.patch(APP, patch(2), manager="test")
+    cache.note(written)
+    assert cache.get(APP) == written
+    await cluster.patch(APP, patch(3), manager="test")
+    assert await told.count(3) == [
+        ("ADDED", "-", "1"),
+        ("MODIFIED", "1", "2"),
+        ("MODIFIED", "2", "3"),
+    ]
+
+
+async def test_what_was_written_before_replaces_nothing_newer(
+    cluster: Flaky, cache: Cache, told: Told
+) -> None:
+    old = await cluster.create(numbered(1))
+    await started(cache)
+    await cluster.patch(APP, patch(2), manager="test")
+    await told.count(2)
+    cache.note(old)
+    assert cache.items(KIND)[0]["data"] == {"n": "2"}
+    await cluster.delete(APP)
+    await told.count(3)
+    cache.note(old)
+    assert cache.get(APP) is None, "nor does it come back to life"
+
+
+async def test_what_is_not_watched_is_not_kept(cluster: Flaky, cache: Cache) -> None:
+    await started(cache, "default")
+    for ref in (Ref(KIND, "elsewhere", "app"), Ref(OTHER, "default", "app")):
+        cache.note(await cluster.create(numbered(1, ref)))
+        assert cache.get(ref) is None
 
 
 async def test_what_is_known_stays_readable_after_closing(cluster: Flaky, cache: Cache) -> None:

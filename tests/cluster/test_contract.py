@@ -505,6 +505,14 @@ async def test_an_object_lives_as_long_as_one_of_its_owners(
     assert await vanishes(cluster, shared)
 
 
+async def test_an_owner_in_another_namespace_is_no_owner(cluster: Cluster, config: Ref) -> None:
+    owner = await cluster.create(Ref(CONFIG_MAP, await new_namespace(cluster), "far").manifest())
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "far"}
+    reference["uid"] = owner["metadata"]["uid"]
+    await cluster.create(config.manifest(metadata={"ownerReferences": [reference]}))
+    assert await vanishes(cluster, config)
+
+
 # Server-side apply
 
 
@@ -542,6 +550,12 @@ async def test_apply_removes_what_only_this_manager_named_before(
     assert found["data"] == {"b": "1", "shared": "1"}
     found = await cluster.apply(config.manifest(data={}), manager="them")
     assert found["data"] == {"b": "1"}
+
+
+async def test_apply_removes_a_map_that_it_made_and_emptied(cluster: Cluster, config: Ref) -> None:
+    await cluster.apply(config.manifest(metadata={"labels": {"a": "b"}}), manager="me")
+    found = await cluster.apply(config.manifest(), manager="me")
+    assert "labels" not in found["metadata"]
 
 
 async def test_apply_takes_a_field_over_and_the_loser_can_no_longer_remove_it(

@@ -139,6 +139,31 @@ async def test_it_is_not_held_longer_than_it_was_renewed(
     assert not holds(one)
 
 
+async def test_the_time_that_renewing_takes_counts_against_it(
+    cluster: Partition, clock: SteppedClock
+) -> None:
+    one = lease(cluster, clock, "one")
+    attempt = asyncio.create_task(one.attempt())
+    await asyncio.sleep(0)
+    clock.elapsed += 10  # the answer takes so long
+    assert await attempt
+    await clock.move(4)
+    assert holds(one)
+    await clock.move(1)
+    assert not holds(one)
+
+
+async def test_of_many_who_see_it_abandoned_one_gets_it(
+    cluster: Partition, clock: SteppedClock
+) -> None:
+    await lease(cluster, clock, "gone").attempt()
+    many = [lease(cluster, clock, f"{number}") for number in range(10)]
+    assert sum(await asyncio.gather(*(one.attempt() for one in many))) == 0
+    await clock.move(60)
+    assert sum(await asyncio.gather(*(one.attempt() for one in many))) == 1
+    assert (await spec(cluster))["leaseTransitions"] == 1
+
+
 async def test_an_abandoned_lease_is_taken_after_its_whole_duration(
     cluster: Partition, clock: SteppedClock
 ) -> None:

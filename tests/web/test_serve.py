@@ -20,6 +20,34 @@ async def test_says_where_it_listens(api: Api) -> None:
     assert (host, int(port) > 0) == ("127.0.0.1", True)
 
 
+async def test_answers_are_not_held_back_for_more_to_come(api: Api) -> None:
+    """A listener without a named protocol let each answer wait 40 ms for the last one's ACK."""
+    loop, answers = asyncio.get_running_loop(), 50
+    began = loop.time()
+    for _ in range(answers):
+        assert (await api.get("/readyz"))[0] == 200
+    assert (loop.time() - began) / answers < 0.02
+
+
+def ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not ipv6(), reason="this machine has no IPv6 loopback")
+async def test_listens_on_ipv6_too(api: Api) -> None:
+    service = replace(api.service, closing=asyncio.Event())
+    other = await serve(make_api(service), "::1", 0)
+    assert other.url.startswith("http://[::1]:")
+    async with api.session.get(f"{other.url}/healthz") as reply:
+        assert reply.status == 200
+    await other.stop()
+
+
 async def test_a_port_that_is_taken_is_told_with_what_to_do(api: Api) -> None:
     port = api.server.url.rpartition(":")[2]
     with pytest.raises(LocalError) as caught:

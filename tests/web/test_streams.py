@@ -137,11 +137,13 @@ async def test_streams_one_namespace_only(api: Api) -> None:
 
 
 async def test_a_client_that_goes_leaves_nothing_behind(api: Api) -> None:
-    subscribers = api.service.cache._subscribers
+    subscribers, before = api.service.cache._subscribers, len(asyncio.all_tasks())
     async with api.stream("/api/v1/stream") as stream:
         await stream.next()
         assert sum(map(len, subscribers.values())) == 1
+        assert len(asyncio.all_tasks()) > before
     await eventually(lambda: sum(map(len, subscribers.values())) == 0)
+    await eventually(lambda: len(asyncio.all_tasks()) <= before)
 
 
 async def test_open_streams_end_cleanly_when_the_server_stops(api: Api) -> None:

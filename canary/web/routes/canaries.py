@@ -1,5 +1,6 @@
 """Canaries as they are, and why."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,6 +14,9 @@ from canary.web.views import CanaryDetailView, CanaryListView, ExplanationView
 
 router = APIRouter(prefix="/api/v1", tags=["canaries"])
 
+SLICE = 20
+"""So many are looked at in one go: releases under way must not wait for a long list."""
+
 OneNamespace = Annotated[
     str, Query(description="Only of this namespace; empty for all.", examples=["test"])
 ]
@@ -21,8 +25,12 @@ OneNamespace = Annotated[
 @router.get("/canaries", summary="All Canaries", responses=errors(422))
 async def canaries(service: Serving, namespace: OneNamespace = "") -> CanaryListView:
     """Where every release is, by namespace and name."""
-    found = manifests(service, namespace)
-    return CanaryListView(items=[canary_view(service, each) for each in found])
+    views = []
+    for number, each in enumerate(manifests(service, namespace), 1):
+        views.append(canary_view(service, each))
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+    return CanaryListView(items=views)
 
 
 @router.get("/canaries/{namespace}/{name}", summary="One Canary", responses=errors(404, 422))

@@ -36,6 +36,6 @@ async def readyz(service: Serving) -> JSONResponse:
     responses={200: {"description": "In the format that the scraper asks for."}},
 )
 async def metrics(service: Serving, request: Request) -> Response:
-    """The controller's own series; names are listed in the handbook."""
+    """The controller's own series, under the `flagger_*` names that dashboards know."""
     encode, kind = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(service.registry), headers={"Content-Type": kind})
