@@ -86,5 +86,6 @@ class Engine:
             registry=self.numbers.registry,
             ready=self.controller.unready,
             waits=self.controller.waits,
+            provider=self.parts.routing.default,
             now=self.parts.now,
         )

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from canary.app.demo.stage import Stage
 from canary.app.local import Local
 from canary.crd import Canary
 from canary.crd.analysis import Metric
@@ -19,9 +19,6 @@ from canary.errors import CanaryError
 from canary.loadtest.report import Report
 from canary.metrics.base import Side
 from canary.metrics.envoy import Envoy
-
-if TYPE_CHECKING:
-    from canary.app.demo import Stage
 
 WINDOW = 4
 """Looks, half a second apart, that a figure of the live view is made from."""
@@ -43,7 +40,7 @@ class Figures:
         return f"{value:.1f}{unit}" if unit == "%" else f"{value:.0f} {unit}"
 
 
-async def show(console: Console, stage: "Stage", local: Local, *, plain: bool) -> None:
+async def show(console: Console, stage: Stage, local: Local, *, plain: bool) -> None:
     """Keep the view up to date until cancelled."""
     figures = Figures()
     source = Envoy(local.engine.http, local.cache)
@@ -59,7 +56,7 @@ async def show(console: Console, stage: "Stage", local: Local, *, plain: bool) -
             await asyncio.sleep(0.5)
 
 
-async def _lines(console: Console, stage: "Stage") -> None:
+async def _lines(console: Console, stage: Stage) -> None:
     """Without a terminal: each thing that happens, as a line."""
     told, title = 0, ""
     while True:
@@ -90,7 +87,7 @@ async def _measure(source: Envoy, canary: Canary, figures: Figures, *, fresh: bo
             return
 
 
-def _view(stage: "Stage", figures: Figures) -> RenderableType:
+def _view(stage: Stage, figures: Figures) -> RenderableType:
     status = stage.canary.status if stage.canary else None
     weight = status.canary_weight if status else 0
     head = Text.assemble(
@@ -128,7 +125,7 @@ def _colour(phase: Phase) -> str:
     return {Phase.FAILED: "red", Phase.SUCCEEDED: "green"}.get(phase, "white")
 
 
-def summary(console: Console, stage: "Stage", report: Report) -> None:
+def summary(console: Console, stage: Stage, report: Report) -> None:
     """What happened to whose requests, how each release ended, and why."""
     console.print()
     requests = Table("version", "requests", "failures", "p99", title="What the users saw")

@@ -1,9 +1,4 @@
-"""`canary demo`: three versions of a small service, released on this machine before your eyes.
-
-The real thing in small: local mode with a folder of its own, a real Envoy, real processes, and
-200 requests a second all the time. Version 1 runs, a good version 2 is promoted through several
-weights, and a version 3 that fails a tenth of its requests is taken back.
-"""
+"""The play: what is changed when, and what has to come of it."""
 
 import asyncio
 import shutil
@@ -12,14 +7,14 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 
-from canary.app import demo_view
+from canary.app.demo import view
+from canary.app.demo.stage import Act, Result, Stage
 from canary.app.local import Local, opened
 from canary.app.logging import configure
 from canary.cluster.port import Manifest
@@ -38,49 +33,10 @@ PATIENCE = 60.0
 """Seconds within which each part of the demo has to come to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One release of the demo: what is changed, and how it should end."""
-
-    version: str
-    env: dict[str, str]
-    title: str
-    ending: Ending
-
-
 ACTS = (
     Act("2", {}, "a good version 2", Ending.PROMOTED),
     Act("3", {"ERROR_RATE": "0.1"}, "version 3, which fails 10% of its requests", Ending.FAILED),
 )
-
-
-@dataclass(slots=True)
-class Result:
-    """How one release went."""
-
-    act: Act
-    seconds: float
-    """From the change of the file to the verdict."""
-    ending: Ending | None
-    reason: str
-
-
-@dataclass(slots=True)
-class Stage:
-    """What the view shows; brought up to date as things happen."""
-
-    title: str = "version 1 is starting"
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
-    canary: Canary | None = None
-    happened: list[str] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
-    load: Load | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set whenever the Canary has changed."""
-    port: int = 0
-    rate: float = 200.0
-    seconds: float = 5.0
-    """How long each weight is watched."""
 
 
 async def run_demo(
@@ -98,7 +54,7 @@ async def run_demo(
     try:
         async with _played(folder, stage) as local, _shown(console, stage, local, plain=plain):
             report = await _play(folder, stage)
-        demo_view.summary(console, stage, report)
+        view.summary(console, stage, report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     wanted = [act.ending for act in ACTS]
@@ -137,14 +93,14 @@ async def _shown(
     console: Console, stage: Stage, local: Local, *, plain: bool
 ) -> AsyncIterator[None]:
     unsubscribe = local.cache.subscribe(CANARY, lambda _, __, new: _noticed(stage, new))
-    view = asyncio.create_task(demo_view.show(console, stage, local, plain=plain))
+    shown = asyncio.create_task(view.show(console, stage, local, plain=plain))
     try:
         yield
     finally:
         unsubscribe()
-        view.cancel()
+        shown.cancel()
         with suppress(asyncio.CancelledError):
-            await view
+            await shown
 
 
 def _noticed(stage: Stage, manifest: Manifest) -> None:
