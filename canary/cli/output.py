@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 GAP = "   "
 PROSE = frozenset({"query", "message", "reason", "detail", "decided", "error", "images"})
 """Columns that a terminal may break into lines; all others are kept in one piece."""
+LEAST = {"status": len("WaitingPromotion")}
+"""Widths of columns that would otherwise move while one watches."""
 NARROWEST = 20
 """Characters, of a column of prose."""
 
@@ -130,7 +132,8 @@ def aligned(table: Table) -> list[str]:
     rows = [[head.upper() for head in table.heads], *table.rows]
     # A cell must not be empty, or what is cut into columns at blanks moves to the left.
     cells = [[clean(cell) or "-" for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    columns = zip(table.heads, zip(*cells, strict=True), strict=True)
+    widths = [max(LEAST.get(head, 0), *map(len, column)) for head, column in columns]
     return [
         GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from canary import __version__
-from canary.cli import about, explain, files, follow, intents, load, local, look
+from canary.cli import about, events, explain, files, intents, load, local, logs, look
 from canary.cli.options import examples
 
 PROGRAM = "canary"
@@ -87,8 +87,8 @@ _add(
 _add("describe", explain.describe, "canary describe podinfo", "canary describe shop/cart -o yaml")
 _add("explain", explain.explain, "canary explain podinfo", "canary explain podinfo -o json")
 _add("history", explain.history, "canary history podinfo", "canary history podinfo RUN -o json")
-_add("events", follow.events, "canary events podinfo", "canary events podinfo -f")
-_add("logs", follow.logs, "canary logs podinfo", "canary logs podinfo-primary -f --lines 10")
+_add("events", events.events, "canary events podinfo", "canary events podinfo -f")
+_add("logs", logs.logs, "canary logs podinfo", "canary logs podinfo-primary -f --lines 10")
 for _word in intents.VERBS:
     _add(
         _word,

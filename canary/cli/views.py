@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from canary.cli import words
-from canary.cli.follow import event_table
+from canary.cli.events import event_table
 from canary.cli.output import Body, Document, Fields, Lines, Section, Styled, Table
 
 View = dict[str, Any]

@@ -26,7 +26,7 @@ from canary.core.transition import (
 )
 from canary.core.waiting import on_timeout
 from canary.crd import Canary
-from canary.crd.status import CheckRecord, Ending, Outcome, Phase, Run
+from canary.crd.status import CheckRecord, Ending, Outcome, Phase, Run, Split
 
 GLANCES = 5
 """How often within an interval a breach that is already certain is looked for."""
@@ -94,8 +94,30 @@ def _unready(
     reason = f"the {side} did not become ready in {took}: {readiness.reason}"
     if side == "canary":
         return end(canary, seen, run, Ending.FAILED, reason)
+    if readiness.serving == 0:
+        return _stranded(canary, seen, run, reason)
     # The canary is not to blame for its primary, but it can't be compared with it either.
     return end(canary, seen, run, Ending.ABORTED, reason)
+
+
+def _stranded(canary: Canary, seen: Seen, run: Run, reason: str) -> list[Action]:
+    """The primary is dead and won't come back by itself; only promoting something repairs it.
+
+    The canary carries all traffic anyway, so it is watched there and promoted if it is sound.
+    """
+    split = Split.to_canary(100)
+    changes = {"stranded": True, "split": split, "unready_since": None, "since": seen.now}
+    say = warn(f"{reason}; the canary carries all traffic, and promoting it is the repair", "error")
+    return [
+        move(
+            canary,
+            seen,
+            say,
+            run=run.model_copy(update=changes),
+            canary_weight=100,
+            **cookies(canary, split, run),
+        )
+    ]
 
 
 def _watch(canary: Canary, seen: Seen, run: Run) -> list[Action]:

@@ -7,7 +7,7 @@ from canary.core.facts import Seen, Target, Workloads
 from canary.core.safety import bring, drained, safe
 from canary.core.start import cookies
 from canary.core.takeback import end, left_awake
-from canary.core.transition import Say, deadline, interval, move, overdue, stall, wait
+from canary.core.transition import Say, deadline, interval, move, overdue, wait
 from canary.crd import Canary
 from canary.crd.status import Ending, Phase, Run, Split, Verdict
 
@@ -136,17 +136,8 @@ def finalising(canary: Canary, seen: Seen, run: Run) -> list[Action]:
         return wait(canary, seen, until, f"the primary has to serve: {primary.readiness.reason}")
     # A newer revision needs the target awake, so it isn't put to sleep in between.
     if target is not None and not target.idle and target.revision == run.revision:
-        if actions := drained(canary, seen):
-            return _unless_late(canary, seen, actions)
-        return [Scale(up=False)]
+        return drained(canary, seen) or [Scale(up=False)]
     return [_succeeded(canary, seen, run)]
-
-
-def _unless_late(canary: Canary, seen: Seen, actions: list[Action]) -> list[Action]:
-    if overdue(canary, seen) and not any(isinstance(each, Ask) for each in actions):
-        why = "traffic does not leave the canary although the routes say so"
-        return [*stall(canary, seen, why), *actions]
-    return actions
 
 
 def _succeeded(canary: Canary, seen: Seen, run: Run) -> Action:

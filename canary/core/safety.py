@@ -65,7 +65,8 @@ def _follows(canary: Canary, seen: Seen, live: Live) -> list[Action]:
 def drained(canary: Canary, seen: Seen) -> list[Action]:
     """Wait until nothing reaches the canary; an empty list once that is so.
 
-    The routing object alone is no proof: proxies follow late, and requests take their time.
+    The routing object alone is no proof: proxies follow late, and requests take their time. Past
+    the deadline of the phase people are told, but what is in use is still not put to sleep.
     """
     if seen.traffic is None:
         return [Ask.TRAFFIC]
@@ -78,6 +79,8 @@ def drained(canary: Canary, seen: Seen) -> list[Action]:
         least = max(least, SETTLE)
     elif seen.traffic.canary > 0:
         words = f"requests still reach the canary ({seen.traffic.canary:g} a second)"
+        if overdue(canary, seen):
+            return stall(canary, seen, words)
         return wait(canary, seen, seen.now + POLL, words)
     if seen.now < since + least:
         return wait(canary, seen, since + least, "letting the last requests end")

@@ -40,6 +40,7 @@ def end(
             *say,
             run=run.model_copy(update=changes),
             canary_weight=split.canary,
+            deadline=seen.now + progress_deadline(canary),
             **cookies(canary, split),
         )
     ]

@@ -147,6 +147,9 @@ class Server:
         await self.cache.close()
         await self.cluster.close()
         self.journal.close()
+        # Connections that were told to close do so in the next turns of the loop.
+        for _ in range(5):
+            await asyncio.sleep(0)
 
     def create(self, manifest: Manifest, status: CanaryStatus | None = None) -> None:
         self.do(self.cluster.create(manifest))

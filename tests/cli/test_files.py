@@ -9,6 +9,7 @@ import yaml
 from .conftest import Cli
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+BROKEN_FILES = Path(__file__).parents[1] / "crd" / "broken"
 
 GOOD = """\
 apiVersion: flagger.app/v1beta1
@@ -115,3 +116,14 @@ def test_a_pipe_that_closes_early_leaves_no_traceback(program: Cli, tmp_path: Pa
             command, stdout=gone, stderr=subprocess.PIPE, text=True, timeout=30, check=False
         )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("file", sorted(BROKEN_FILES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_broken_file_is_told_line_by_line(cli: Cli, file: Path) -> None:
+    done = cli("validate", str(file))
+    *problems, summary = done.out.splitlines()
+    assert (done.code, done.err) == (1, "")
+    assert summary.endswith(": not valid")
+    errors = [line for line in problems if line.startswith(f"error: {file}")]
+    assert errors == problems
+    assert all(", expected " in line for line in errors)

@@ -67,11 +67,15 @@ def start() -> Iterator[Start]:
 
 def test_watching_prints_changes_as_lines(start: Start, server: Server) -> None:
     watching = start("get", "-w")
-    watching.until("podinfo   Progressing   20")
+    watching.until(f"podinfo   {'Progressing':16}   20")
     server.set_status(PODINFO, PROGRESSING.model_copy(update={"canary_weight": 30}))
-    watching.until("podinfo   Progressing   30")
+    watching.until(f"podinfo   {'Progressing':16}   30")
     server.create(canary("another"))
     watching.until("another")
+    heads, *rows = watching.said.splitlines()
+    assert {row.split()[2] for row in rows} == {
+        row[heads.index("WEIGHT") :].split()[0] for row in rows
+    }
     assert watching.interrupt() == 130
     assert "Traceback" not in watching.said
     assert watching.said.count("STATUS") == 1
@@ -98,6 +102,8 @@ def test_events_are_followed(start: Start, server: Server) -> None:
 def test_a_server_that_goes_ends_what_follows_it(start: Start, server: Server) -> None:
     following = start("events", "podinfo", "-f")
     following.until("a check failed")
+    server.tell(PODINFO, "this comes by the stream")
+    following.until("this comes by the stream")
     server.leave()
     following.until("the server has ended the stream")
     assert following.process.wait(10) == 1
@@ -131,6 +137,19 @@ def test_logs_of_an_unknown_process_name_the_known_ones(cli: Cli, logged: Path) 
 def test_logs_are_found_where_the_running_controller_keeps_them(cli: Cli, logged: Path) -> None:
     address.publish(logged, "http://127.0.0.1:1", os.getpid(), logged)
     assert "last of other" in cli("logs", "other").out
+
+
+def test_logs_are_found_without_a_controller(cli: Cli, alone: Path, tmp_path: Path) -> None:
+    for place in ("shop-1234", "shop-5678"):
+        file = log_file(alone / place, "default", f"web{place[-1]}-abcde")
+        file.parent.mkdir(parents=True)
+        file.write_text(f"from {place}\n")
+    assert cli("logs", "web4").out == "web4-abcde | from shop-1234\n"
+    log_file(alone / "shop-1234", "default", "web8-fghij").write_text("too\n")
+    done = cli("logs", "web8")
+    assert done.code == 1
+    assert "error: several places have logs of 'web8'; choose one with --state:" in done.err
+    assert str(alone / "shop-5678") in done.err
 
 
 def test_logs_are_followed(start: Start, logged: Path) -> None:

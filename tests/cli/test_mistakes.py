@@ -1,7 +1,6 @@
 """Whatever a user gets wrong, there is one line that says what, and never a traceback."""
 
 import socket
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -105,8 +104,3 @@ def test_a_bug_is_told_as_one_and_its_place_only_on_request(
     assert "report it" in done.err
     with pytest.raises(RuntimeError, match="out of luck"):
         cli("--debug", "schema")
-
-
-def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path, program: Cli) -> None:
-    done = program("validate", str(tmp_path))
-    assert "Traceback" not in done.err

@@ -68,6 +68,28 @@ async def test_nothing_is_seen_before_it_is_durable(tmp_path: Path) -> None:
     await cluster.close()
 
 
+async def test_an_orphan_that_was_just_adopted_is_not_collected(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    cluster = await Embedded.open(path)
+    owners = [await cluster.create(config(number)) for number in (1, 2)]
+    references = [{"name": "owner", "uid": owner["metadata"]["uid"]} for owner in owners]
+    await cluster.create(CONFIG.manifest(metadata={"ownerReferences": references[:1]}))
+    locked = sqlite3.connect(path, isolation_level=None)
+    locked.execute("BEGIN IMMEDIATE")  # holds up the deletion, so that the adoption comes after it
+    deleting = asyncio.create_task(cluster.delete(Ref.of(owners[0])))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    adoption = {"metadata": {"ownerReferences": references[1:]}}
+    adopting = asyncio.create_task(cluster.patch(CONFIG, adoption, manager="test"))
+    await asyncio.sleep(0)
+    locked.execute("ROLLBACK")
+    locked.close()
+    await asyncio.gather(deleting, adopting)
+    await cluster.create(config(3))  # the collector had its turn before this is done
+    assert await cluster.get(CONFIG) == adopting.result()
+    await cluster.close()
+
+
 async def test_a_writer_that_gives_up_waiting_has_written_all_the_same(tmp_path: Path) -> None:
     cluster = await Embedded.open(tmp_path / "state.db")
     writing = asyncio.create_task(cluster.create(CONFIG.manifest()))

@@ -48,7 +48,7 @@ HEADER = [{"headers": {"x": {"exact": "y"}}}]
 
 
 def hook(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"name": kind, "type": kind, "url": "http://localhost/", **fields}
+    return {"name": kind or "load", "type": kind, "url": "http://localhost/", **fields}
 
 
 def yes(kind: HookType) -> dict[HookType, tuple[HookAnswer, ...]]:
@@ -101,8 +101,9 @@ def running(
     return at(phase, canary, run=Run(**{**record, **run}), **fields)
 
 
-def gated(kind: str, **fields: Any) -> Canary:
-    return podinfo(webhooks=[hook(kind, **fields)])
+def gated(kind: str, analysis: dict[str, Any] | None = None, **fields: Any) -> Canary:
+    """A Canary with one webhook; `fields` are those of the webhook."""
+    return podinfo(webhooks=[hook(kind, **fields)], **(analysis or {}))
 
 
 # ------------------------------------------------------------------------- facts

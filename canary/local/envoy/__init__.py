@@ -10,6 +10,10 @@ Files need no gRPC in the controller, and they outlive it: Envoy goes on with wh
 the controller is dead, and an Envoy that restarts on its own finds everything on disk. What an
 xDS stream would tell us, whether Envoy took a change, is asked of its admin interface.
 
-A change of weight touches only a route configuration, a change of endpoints only an endpoint
-file: no listener is drained and no connection is closed for either.
+There are ten files at most. Each one that Envoy watches takes one of the 128 inotify instances
+that Linux gives a user, and Envoy aborts when they are used up: a file for each Route and
+cluster ends at 25 Routes. So route configurations are shared by Routes (`names.shard_of`), and
+endpoints come with their clusters instead of by EDS. A change of weight touches only a route
+configuration; a change of endpoints replaces the cluster, whose requests under way finish and
+whose counters go on. Neither drains a listener or closes a user's connection.
 """

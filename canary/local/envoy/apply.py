@@ -1,6 +1,8 @@
 """Brings Envoy to what is wanted, and finds out whose part it refused."""
 
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from canary.errors import ProviderError
 from canary.local.envoy.admin import Admin
@@ -16,7 +18,22 @@ Endpoints = Mapping[str, list[Json]]
 """By cluster."""
 
 IN_USE = "Address already in use"
-"""The one refusal that time may heal."""
+AGAIN = 20.0
+"""Seconds after which what was refused is tried again: a missing certificate may be there now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    resources: Resources
+    words: str
+    """Envoy's own."""
+    until: float
+    """On the monotonic clock."""
+
+    def holds(self, wanted: Resources | None) -> bool:
+        # A port is looked at before it is asked for, so a new try costs nothing.
+        lasting = IN_USE not in self.words and time.monotonic() < self.until
+        return lasting and wanted == self.resources
 
 
 class Applier:
@@ -25,7 +42,7 @@ class Applier:
     def __init__(self, files: Files, sender: Sender) -> None:
         self._files, self._sender = files, sender
         self.applied: State = files.load()
-        self._refused: dict[Key, tuple[Resources, str]] = {}
+        self._refused: dict[Key, Refusal] = {}
         self._endpoints: Endpoints = {}
         self._unsure = True
         """What Envoy has may not be `applied`: every file has to be compared."""
@@ -36,14 +53,12 @@ class Applier:
         Endpoints hold also for Routes whose own change is refused. Raises `ProviderError` if
         Envoy does not answer in time; the next call tries again.
         """
-        self._refused = {k: each for k, each in self._refused.items() if wanted.get(k) == each[0]}
+        self._refused = {k: each for k, each in self._refused.items() if each.holds(wanted.get(k))}
         state = {key: each for key, each in wanted.items() if key not in self._refused}
         state |= {key: self.applied[key] for key in self._refused if key in self.applied}
         moved, self._endpoints = endpoints != self._endpoints, endpoints
         await self._reach(admin, state, moved=moved)
-        problems = {key: words for key, (_, words) in self._refused.items()}
-        self._refused = {k: each for k, each in self._refused.items() if IN_USE not in each[1]}
-        return problems
+        return {key: each.words for key, each in self._refused.items()}
 
     async def check(self, admin: Admin) -> None:
         """After a start: forget what Envoy has not got, so that it is sent again."""
@@ -66,15 +81,18 @@ class Applier:
         if not changed:
             raise ProviderError(f"Envoy refused what it had taken before: {words}")
         if len(changed) == 1:
-            self._refused[changed[0]] = state[changed[0]], words
+            self._refuse(changed[0], state, words)
             changed = []
         await self._push(admin, good)
         for key in changed:
             if words := await self._push(admin, {**good, key: state[key]}):
-                self._refused[key] = state[key], words
+                self._refuse(key, state, words)
                 await self._push(admin, good)
             else:
                 good[key] = state[key]
+
+    def _refuse(self, key: Key, state: State, words: str) -> None:
+        self._refused[key] = Refusal(state[key], words, time.monotonic() + AGAIN)
 
     async def _push(self, admin: Admin, state: State, *, moved: bool = False) -> str:
         """Send one state; returns why it was refused, in which case part of it may be there.

@@ -23,12 +23,14 @@ ADOPT = 5.0
 """Seconds that one of an earlier run has to answer before it counts as deaf."""
 START = 15.0
 """Seconds in which it has to answer; it takes a third of one on an idle machine."""
+ATTEMPTS = 3
 DRAIN = 1
 """Seconds that connections of a changed listener may go on."""
 
 # Envoy asks the kernel to end it when its parent ends, and we are not to be its parent: a killed
 # controller must not stop the traffic. So a middle process starts it, ends, and only then does
-# it become Envoy, with a parent that stays.
+# it become Envoy, with a parent that stays. In a session of its own: Ctrl-C in a terminal goes
+# to a whole group, and is ours to handle.
 DETACH = """
 import os, sys, time
 middle = os.getpid()
@@ -38,6 +40,7 @@ if child:
     os._exit(0)
 while os.getppid() == middle:
     time.sleep(0.001)
+os.setsid()
 null = os.open(os.devnull, os.O_RDWR)
 os.dup2(null, 0)
 os.dup2(null, 1)
@@ -101,8 +104,13 @@ class EnvoyProcess:
                 return True
             # Ours, by pid and start time, and deaf: nobody else would ever end it.
             await running.end(grace=0)
-        await self._launch(left.admin if left else 0)
-        return False
+        port = left.admin if left else 0
+        for _ in range(ATTEMPTS):
+            if await self._launch(port):
+                return False
+            # Somebody may have taken the port since we looked; there are others.
+            port = 0
+        raise LocalError(f"Envoy did not start: {self.log.last() or 'it says nothing'}")
 
     async def died(self) -> None:
         """Wait until it is gone, however it went."""
@@ -141,7 +149,8 @@ class EnvoyProcess:
     async def _requests(self) -> int:
         return sum((await self.admin.stats(r"http\..*\.downstream_rq_active")).values())
 
-    async def _launch(self, port: int) -> None:
+    async def _launch(self, port: int) -> bool:
+        """Start it with its admin interface on this port, if that can be; True if it came up."""
         if not port or obstacle("127.0.0.1", port):
             port = free_port()
         self._bootstrap.write_text(json.dumps(bootstrap(self.paths, port)))
@@ -162,9 +171,13 @@ class EnvoyProcess:
         since = started(pid) or ""
         self._state.write_text(json.dumps(asdict(Known(pid, since, port))))
         process = OsProcess.adopt(pid, since)
-        if process is None or not await self._answers(process, port, START):
-            raise LocalError(f"Envoy did not start: {self.log.last() or 'it says nothing'}")
+        if process is None:
+            return False
+        if not await self._answers(process, port, START):
+            await process.end(grace=0)
+            return False
         log.info("started Envoy, pid %d", pid)
+        return True
 
     def _initial_files(self) -> None:
         """Envoy waits for the lists of listeners and clusters, so both exist from the start."""
@@ -183,8 +196,6 @@ class EnvoyProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                # Ctrl-C in a terminal goes to a whole group: it is ours to handle, not Envoy's.
-                start_new_session=True,
             )
         assert middle.stdout is not None  # noqa: S101 - asked for above
         pid = int(await middle.stdout.readline())

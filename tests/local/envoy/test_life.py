@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
 from aiohttp import web
@@ -158,6 +159,38 @@ async def test_another_process_under_the_same_pid_is_not_taken_for_envoy(place: 
     assert place.plane.pid != os.getpid()
 
 
+async def test_an_envoy_that_is_deaf_is_replaced(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = place.plane.pid
+    await place.end(keep=True)
+    os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr("canary.local.envoy.process.ADOPT", 0.2)
+    await place.begin()
+    assert place.plane.pid != pid
+    await until_gone(pid)
+
+
+async def test_a_stop_does_not_wait_longer_than_it_may(place: Place) -> None:
+    async def endless(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    service = await place.serve("app-primary", endless)
+    await place.route(place.canary())
+    waiting = asyncio.create_task(place.get())
+
+    async def arrived() -> int:
+        return len(service.seen)
+
+    await until(arrived, 1)
+    pid = place.plane.pid
+    await place.plane.stop(deadline=0.2)
+    await until_gone(pid)
+    with pytest.raises(aiohttp.ClientError):
+        await waiting
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
 async def test_a_broken_state_file_is_as_good_as_none(place: Place, text: str) -> None:
     await place.end()
@@ -255,6 +288,24 @@ async def test_what_envoy_refuses_leaves_the_old_one(
     assert after["status"]["problem"] == ""
     assert after["status"]["listeners"] == before["status"]["listeners"]
     await until(answers, "app-primary")
+
+
+async def test_a_missing_file_that_appears_is_noticed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("canary.local.envoy.apply.AGAIN", 0.1)
+    await place.both()
+    ca = place.folder / "ca.crt"
+    tls = {"mode": "SIMPLE", "caCertificates": str(ca)}
+    await place.write(place.canary({"trafficPolicy": {"tls": tls}}))
+    assert str(ca) in await place.until_problem()
+    openssl = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=ca"),
+        *("-keyout", str(place.folder / "ca.key"), "-out", str(ca)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await openssl.wait() == 0
+    await place.until_followed(place.canary(), within=10)
 
 
 async def test_the_culprit_is_found_among_many(place: Place) -> None:

@@ -12,7 +12,7 @@ from canary.crd.status import CanaryStatus, Split
 from canary.errors import ProviderError
 from canary.local.envoy.ports import free_port
 from canary.routers.envoy import Envoy
-from tests.local.envoy.place import Place, until
+from tests.local.envoy.place import Place, Service, until
 
 BETA = {"headers": {"x-beta": {"exact": "yes"}}}
 
@@ -181,6 +181,31 @@ async def test_an_endpoint_that_leaves_is_drained_and_no_request_is_lost(place: 
     assert "503" not in (found := await load)
     assert found["app-primary"] == len(primary.seen)
     assert found["second"] > 0
+
+
+async def test_replacing_processes_again_and_again_loses_no_request(place: Place) -> None:
+    """As a rolling replacement does it: the new one first, then the old one, once drained."""
+    await place.serve("app")
+    old = await place.serve("app-primary")
+    await place.route(place.canary())
+    load = [asyncio.create_task(place.count(400)) for _ in range(8)]
+    replaced = 0
+    while not all(task.done() for task in load):
+        new = Service("app-primary")
+        await new.start()
+        await place.endpoints("app-primary", old.endpoint(), new.endpoint())
+        await place.endpoints("app-primary", new.endpoint())
+        leaving = old.port
+
+        async def drained(port: int = leaving) -> bool:
+            return await place.plane.drained("127.0.0.1", port)
+
+        await until(drained, True)
+        await old.stop()
+        old, replaced = new, replaced + 1
+    place.services["app-primary"] = old
+    assert [await task for task in load] == [{"app-primary": 400}] * 8
+    assert replaced > 3
 
 
 async def test_a_request_under_way_keeps_its_endpoint_from_being_drained(place: Place) -> None:
