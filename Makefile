@@ -25,8 +25,8 @@ demo: env ## watch a good version be promoted and a bad one be taken back
 	@$(BIN)/python -m canary demo $(ARGS)
 
 test: check ## run all checks and tests; ARGS="tests/core -k weight" runs some, SEED=1 repeats
-	@echo "hypothesis seed: $(SEED) (again with: make test SEED=$(SEED))"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-seed=$(SEED) $(ARGS)
+	@echo "seed: $(SEED) (again with: make test SEED=$(SEED))"
+	@CANARY_SEED=$(SEED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-seed=$(SEED) $(ARGS)
 
 check: lint types imports ## check style, types and the arrows between folders
 
@@ -48,8 +48,8 @@ bench: env ## measure speed and memory; ARGS="weights" measures one thing
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: env ## the tests that look for rare failures, for much longer
-	@echo "hypothesis seed: $(SEED) (again with: make soak SEED=$(SEED))"
-	@CANARY_ROUNDS=$(SOAK_ROUNDS) $(BIN)/python -m pytest --hypothesis-profile=soak \
+	@echo "seed: $(SEED) (again with: make soak SEED=$(SEED))"
+	@CANARY_SEED=$(SEED) CANARY_ROUNDS=$(SOAK_ROUNDS) $(BIN)/python -m pytest --hypothesis-profile=soak \
 		--hypothesis-seed=$(SEED) tests/core tests/cluster tests/local $(ARGS)
 
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)

@@ -81,28 +81,34 @@ async def one(cluster: Embedded, session: aiohttp.ClientSession, port: int, weig
     return reached
 
 
+async def changes(cluster: Embedded, port: int, rounds: int) -> list[float]:
+    async with aiohttp.ClientSession() as session:
+        return [await one(cluster, session, port, 100 if i % 2 == 0 else 0) for i in range(rounds)]
+
+
 async def measure(rounds: int, others: int) -> list[float]:
     cluster = await Embedded.open(None)
-    cache, times = Cache(cluster), list[float]()
+    cache = Cache(cluster)
     with tempfile.TemporaryDirectory() as folder:
         plane = DataPlane(cluster, cache, Path(folder))
         runners = [await serve(cluster, name) for name in ("app-primary", "app")]
+        port = free_port()
+        made = await cluster.apply(route("app", port, 0), manager="benchmark")
         for i in range(others):
             await cluster.apply(route(f"other-{i}", free_port(), 0), manager="benchmark")
-        port = free_port()
-        await cluster.apply(route("app", port, 0), manager="benchmark")
         await plane.start()
         run = asyncio.create_task(plane.run())
-        async with aiohttp.ClientSession() as session:
-            for i in range(rounds):
-                times.append(await one(cluster, session, port, 100 if i % 2 == 0 else 0))
-        run.cancel()
-        await asyncio.wait({run})
-        await plane.stop()
-        for runner in runners:
-            await runner.cleanup()
-    await cache.close()
-    await cluster.close()
+        try:
+            await followed(cluster, made["metadata"]["generation"])
+            times = await changes(cluster, port, rounds)
+        finally:
+            run.cancel()
+            await asyncio.wait({run})
+            await plane.stop()
+            for runner in runners:
+                await runner.cleanup()
+            await cache.close()
+            await cluster.close()
     return sorted(times)
 
 

@@ -5,6 +5,9 @@ import os
 import pytest
 from hypothesis import settings
 
+# Fixtures with a real control plane, which is started only for those who ask for it.
+pytest_plugins = ["tests.cluster.harness.fixtures"]
+
 # Real processes share the machine, so how long one example takes says nothing about the code.
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=False)
 settings.register_profile(

@@ -64,15 +64,16 @@ async def opened(
     settings: Settings,
     *,
     keep: Callable[[], bool] = lambda: False,
-    tell: Callable[[str], None] = log.warning,
+    tell: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Local]:
     """Start local mode, and end it when the block is left.
 
     `keep` says, at the end, whether proxy and processes stay. Raises `LocalError` for a folder, a
     state file, a port or an Envoy that can't be used.
     """
-    home = state_dir(folder, settings)
-    home.mkdir(parents=True, exist_ok=True)
+    # Not a default: a method of the log that is looked up before it is configured stays so.
+    tell = tell or log.warning
+    home = _made(state_dir(folder, settings))
     cluster = await Embedded.open(home / "objects.db")
     if cluster.set_aside:
         tell(f"the state file was broken; it is kept as {cluster.set_aside}, and a new one begins")
@@ -81,6 +82,8 @@ async def opened(
     supervisor = Supervisor(cluster, cache, home, base_dir=folder, drained=dataplane.drained)
     loads = LocalLoads(cache)
     journal = Journal(home / "journal.db")
+    if journal.set_aside:
+        tell(f"the journal was broken; it is kept as {journal.set_aside}, and a new one begins")
     engine = Engine.build(
         cluster,
         cache,
@@ -120,6 +123,14 @@ async def opened(
         await cache.close()
         await cluster.close()
         journal.close()
+
+
+def _made(home: Path) -> Path:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalError(f"the state folder {home} can't be made: {error.strerror}") from error
+    return home
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

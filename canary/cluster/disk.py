@@ -19,7 +19,7 @@ from canary.errors import ClusterError, LocalError
 
 SCHEMA = 1
 _APPLICATION = 0x43414E59  # "CANY": tells our files from other programs'
-_BROKEN = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+BROKEN = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 """Error codes that blame the file's content; `SQLITE_ERROR` means that a table is missing."""
 
 _TABLES = """
@@ -75,7 +75,7 @@ class Disk:
         try:
             connection, objects, version = _read(path)
         except BrokenFileError:
-            set_aside = _move_aside(path)
+            set_aside = move_aside(path)
             connection, objects, version = _read(path)
         return cls(path, objects, version, set_aside, connection, lock)
 
@@ -125,7 +125,7 @@ def _read(path: Path) -> tuple[sqlite3.Connection, list[Stored], int]:
         if not isinstance(error, sqlite3.Error):
             raise
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
-        if code in _BROKEN:
+        if code in BROKEN:
             raise BrokenFileError(str(error)) from error
         raise LocalError(f"the state file {path} can't be opened: {error}") from error
 
@@ -160,7 +160,8 @@ def _content(connection: sqlite3.Connection) -> tuple[list[Stored], int]:
         raise BrokenFileError(f"not an object: {error}") from error
 
 
-def _move_aside(path: Path) -> Path:
+def move_aside(path: Path) -> Path:
+    """Keep a broken database under another name, which is returned."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     kept = path.with_name(f"{path.name}.broken-{stamp}")
     # The write-ahead log goes along under the name SQLite expects: it may hold what can be saved.

@@ -8,6 +8,7 @@ from canary.core.idle import idle
 from canary.core.intents import heed
 from canary.core.progress import progress
 from canary.core.promote import finalising, promoting
+from canary.core.rival import accept, refuse, refused
 from canary.core.setup import initialise
 from canary.core.start import new_run
 from canary.core.takeback import take_back
@@ -24,8 +25,12 @@ def decide(canary: Canary, seen: Seen) -> list[Action]:
     Deciding again with the same facts gives the same answer, and after the deeds are done it goes
     on from where they led. That is what makes a crash between any two of them harmless.
     """
+    if seen.rival:
+        return refuse(canary, seen)
     if canary.deleting:
         return terminate(canary, seen)
+    if refused(canary):
+        return accept(canary, seen)
     if FINALIZER not in canary.finalizers:
         return [SetFinalizer(present=True)]
     if canary.spec.suspend:

@@ -125,6 +125,8 @@ class Seen:
     watched_from: datetime | None = None
     """Since when this process has measured the current interval; later than the interval's begin
     if it was started in the middle, and None where the source needs no such beginning."""
+    rival: str = ""
+    """The older Canary that releases the same target; empty when there is none."""
     workloads: Workloads | None = None
     live: Live | None = None
     traffic: Traffic | None = None

@@ -7,6 +7,7 @@ from canary.core.actions import Action, Ask, CreatePrimary, Remember, Scale, Set
 from canary.core.facts import HookType, Seen, Target, Workloads
 from canary.core.gates import ask, closed, note
 from canary.core.idle import changed
+from canary.core.intents import Intent
 from canary.core.promote import promote
 from canary.core.safety import bring, safe
 from canary.core.start import begin, cookies
@@ -125,7 +126,7 @@ def _watch(canary: Canary, seen: Seen, run: Run) -> list[Action]:
     if canary.spec.skip_analysis and not run.paused:
         return promote(canary, seen, run, "the analysis is skipped")
     if run.wanted == "promote":
-        return promote(canary, seen, run, "somebody asked to promote it now")
+        return promote(canary, seen, run, _wish(canary))
     if overdue(canary, seen) and canary.status.phase == Phase.PROGRESSING:
         since = run.started_at.isoformat(timespec="seconds")
         return stall(canary, seen, f"the run has not come to an end since {since}")
@@ -147,6 +148,14 @@ def _watch(canary: Canary, seen: Seen, run: Run) -> list[Action]:
     if seen.checks is None:
         return [Ask.CHECKS]
     return _conclude(canary, seen, run, seen.checks)
+
+
+def _wish(canary: Canary) -> str:
+    """Who asked to promote it now, and why."""
+    for each in reversed(canary.status.intents):
+        if each.verb == "promote" and each.applied:
+            return Intent(each.id, each.verb, who=each.who, why=each.why).words()
+    return "somebody asked to promote it now"
 
 
 def _begun(seen: Seen, run: Run) -> datetime:
@@ -217,9 +226,7 @@ def _again(seen: Seen, run: Run, checks: tuple[CheckRecord, ...] | None = None) 
 
 
 def _budget(canary: Canary, failed: int) -> str:
-    limit = canary.spec.analysis.effective_threshold
-    plural = "s" if failed != 1 else ""
-    return f"{failed} failed check{plural}, {limit} allowed at most"
+    return f"failed check {failed} of {canary.spec.analysis.effective_threshold}"
 
 
 def _conclude(

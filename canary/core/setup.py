@@ -1,7 +1,7 @@
 """From a workload that serves alone to a primary that serves while the target sleeps."""
 
 from canary.core.actions import Action, Ask, CreatePrimary, Scale
-from canary.core.facts import Seen
+from canary.core.facts import Seen, Workloads
 from canary.core.safety import bring, drained
 from canary.core.transition import Say, move, overdue, stall, wait, warn
 from canary.crd import Canary
@@ -25,6 +25,8 @@ def initialise(canary: Canary, seen: Seen) -> list[Action]:
         found = [move(canary, seen, stalled="")] if canary.status.stalled else []
         return [*found, CreatePrimary(target.revision)]
     if not primary.readiness.ready:
+        if _mended(seen.workloads):
+            return [CreatePrimary(target.revision)] if target else []
         return _not_ready(canary, seen, primary.readiness.reason, primary.readiness.hopeless)
     if actions := bring(canary, seen, seen.live, seen.workloads, Split()):
         return actions
@@ -56,11 +58,25 @@ def _missing(canary: Canary, seen: Seen) -> list[Action]:
     return []
 
 
+def _mended(workloads: Workloads) -> bool:
+    """The first version did not run, and the target, which serves, has been changed since.
+
+    Nobody depends on such a primary yet, and it would never become ready.
+    """
+    target, primary = workloads.target, workloads.primary
+    if target is None or target.idle or primary is None or primary.readiness.serving:
+        return False
+    changed = target.revision != primary.revision and not workloads.alike
+    return changed and target.readiness.ready and target.readiness.serving > 0
+
+
 def _not_ready(canary: Canary, seen: Seen, reason: str, hopeless: bool) -> list[Action]:
     status = canary.status
     why = f"the primary is not ready: {reason or 'still starting'}"
     if hopeless and status.stalled != why:
-        return [move(canary, seen, warn(why, "error"), stalled=why)]
+        # Told once; that it crashed one more time is only recorded.
+        say = () if status.stalled else (warn(why, "error"),)
+        return [move(canary, seen, *say, stalled=why)]
     if overdue(canary, seen):
         return stall(canary, seen, why)
     return wait(canary, seen, status.deadline or seen.now, why)

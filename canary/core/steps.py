@@ -36,7 +36,8 @@ def next_weight(analysis: Analysis, weight: int) -> int | None:
     A list that was edited during the run is entered at the next larger weight.
     """
     if analysis.step_weights and not analysis.step_weight:
-        return next((min(100, each) for each in analysis.step_weights if weight < each), None)
+        capped = (min(100, each) for each in analysis.step_weights)
+        return next((each for each in capped if weight < each), None)
     if weight >= (analysis.max_weight or 100):
         return None
     return min(100, weight + max(1, analysis.step_weight or 0))

@@ -12,6 +12,8 @@ from canary.crd.status import Announcement, CanaryStatus, Condition, Phase, Run
 
 FINAL = frozenset({Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED})
 """Phases in which nothing is under way and nothing is waited for."""
+SERVING = frozenset({Phase.INITIALIZED, Phase.SUCCEEDED})
+"""Of those, the ones in which all is as it should be."""
 GATE_DEADLINE = timedelta(days=1)
 HOLD = timedelta(hours=1)
 """How long a run may go without a conclusion before a person is asked to look."""
@@ -65,9 +67,14 @@ def move(
             for index, each in enumerate(say)
         )
     moved = status.model_copy(update=changes)
-    if phase is not None or "stalled" in changes or "suspended" in changes:
-        moved = moved.model_copy(update={"conditions": _conditions(canary, moved, seen.now)})
+    if _shown(moved) != _shown(status) or (phase is not None and not status.conditions):
+        moved = moved.model_copy(update={"conditions": conditions(canary, moved, seen.now)})
     return SetStatus(moved)
+
+
+def _shown(status: CanaryStatus) -> tuple[Phase, str, bool]:
+    """What conditions tell of a status: they are made anew only when this changes."""
+    return status.phase, status.stalled, status.suspended
 
 
 def _announcement(
@@ -147,6 +154,7 @@ def stall(canary: Canary, seen: Seen, why: str) -> list[Action]:
 
 # The words of the condition for each phase: status, and message by target kind.
 _PROMOTED: dict[Phase, tuple[Literal["True", "False", "Unknown"], str]] = {
+    Phase.NEW: ("Unknown", "The {kind} has not been set up yet."),
     Phase.INITIALIZING: ("Unknown", "A new {kind} was found and is being set up."),
     Phase.INITIALIZED: ("True", "The {kind} is set up and its primary serves."),
     Phase.WAITING: ("Unknown", "A new revision waits for approval."),
@@ -160,19 +168,22 @@ _PROMOTED: dict[Phase, tuple[Literal["True", "False", "Unknown"], str]] = {
 }
 
 
-def _conditions(canary: Canary, status: CanaryStatus, now: datetime) -> tuple[Condition, ...]:
+def conditions(canary: Canary, status: CanaryStatus, now: datetime) -> tuple[Condition, ...]:
+    """What tools read of a status; those of other types are kept as they are."""
     if status.phase not in _PROMOTED:
         return status.conditions
     promoted, message = _PROMOTED[status.phase]
     message = message.format(kind=canary.spec.target_ref.kind)
-    busy = status.phase not in FINAL
-    reason = "Suspended" if status.suspended else str(status.phase)
+    busy = status.phase not in {*FINAL, Phase.NEW}
+    reason = "Suspended" if status.suspended else str(status.phase) or "New"
     stalled = status.stalled
     wanted = (
-        Condition(type="Promoted", status=promoted, reason=str(status.phase), message=message),
+        Condition(
+            type="Promoted", status=promoted, reason=str(status.phase) or "New", message=message
+        ),
         Condition(
             type="Ready",
-            status="Unknown" if busy else "False" if status.phase == Phase.FAILED else "True",
+            status="Unknown" if busy else "True" if status.phase in SERVING else "False",
             reason=reason,
             message=stalled or message,
         ),

@@ -13,11 +13,16 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from canary.cluster.port import Kind, Manifest, Ref
-from canary.crd import Canary, parse
+from canary.core.actions import Wait
+from canary.crd import Canary
+from canary.engine.manifests import reading, show
 from canary.engine.numbers import Numbers
 from canary.engine.parts import Parts
+from canary.engine.subjects import Subjects
 from canary.engine.tick import tick
+from canary.engine.watches import Watches
 from canary.errors import CanaryError, Conflict, NotFound, SpecError
+from canary.hooks.retries import PATIENCE
 from canary.targets.workloads import RECORDS
 
 log = structlog.get_logger(__name__)
@@ -26,8 +31,11 @@ CANARY = Kind("flagger.app/v1beta1", "Canary")
 FIRST_RETRY = 0.5
 LONGEST_RETRY = 60.0
 """Seconds between tries after errors: doubled each time, with jitter."""
+QUICK_RETRY = 0.1
+"""The same, where somebody else wrote first: nothing is wrong, so the first one comes soon."""
 TICK_LIMIT = 120.0
-"""Seconds after which a tick is ended; whatever hangs must not hold a Canary for ever."""
+"""Seconds after which a tick is ended; whatever hangs must not hold a Canary for ever. What the
+timeouts of its hooks allow comes on top."""
 
 
 class Controller:
@@ -37,42 +45,47 @@ class Controller:
         self._parts, self._numbers = parts, numbers
         self._limit = asyncio.Semaphore(ticks_at_once)
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._canaries: dict[str, Canary] = {}
-        self._interested: dict[Ref, set[str]] = {}
+        self._subjects = Subjects()
+        self._watches = Watches(parts.cache, self._object_changed)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._failures: dict[str, int] = {}
-        self._kinds: set[Kind] = set()
+        self._started = False
         self._closing = False
 
     async def start(self) -> None:
         """Watch, and look at every Canary once: the last process may have died halfway."""
         self._scheduler.start()
-        await self._watch(RECORDS)
+        await self._watches.follow(RECORDS)
         await self._parts.cache.start(CANARY)
-        await self._parts.cache.wait_synced(CANARY, RECORDS)
+        await self._parts.cache.wait_synced(CANARY)
+        # Who was first is known before any of them is looked at.
+        for manifest in self._parts.cache.items(CANARY):
+            self._parts.claims.take(_key(manifest), manifest)
         self._parts.cache.subscribe(CANARY, self._canary_changed)
+        self._started = True
 
     async def close(self) -> None:
         """Let ticks under way come to an end; what they leave undone is done after a restart."""
         self._closing = True
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        await self._watches.close()
         if running := list(self._running.values()):
             _, late = await asyncio.wait(running, timeout=10)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)
         await self._parts.recorder.close()
-
-    @property
-    def canaries(self) -> dict[str, Canary]:
-        """All that are looked after, by `namespace/name`."""
-        return self._canaries
 
     def unready(self) -> list[str]:
         """Why this process can't be relied on yet; empty when it can."""
-        missing = [kind.name for kind in self._kinds if not self._parts.cache.synced(kind)]
-        return [f"{name} objects have not been listed yet" for name in sorted(missing)]
+        if not self._started:
+            return ["the controller has not started yet"]
+        return [
+            f"{kind.name} objects have not been listed yet" for kind in self._watches.unlisted()
+        ]
 
     def waits(self, key: str) -> datetime | None:
         """When a Canary is looked at next even if nothing changes."""
@@ -81,7 +94,7 @@ class Controller:
 
     def wake(self, key: str) -> None:
         """Look at a Canary now, or once more if that is being done already."""
-        if self._closing or key not in self._canaries:
+        if self._closing or key not in self._subjects:
             return
         if key in self._running:
             self._again.add(key)
@@ -103,22 +116,22 @@ class Controller:
     async def _look(self, key: str) -> None:
         """One tick, with everything that can go wrong in it kept away from other Canaries."""
         async with self._limit:
-            canary = self._canaries.get(key)
-            if canary is None:
+            if key not in self._subjects:
                 return
-            began = asyncio.get_running_loop().time()
+            canary = self._subjects[key].canary
+            limit, began = _limit(canary), asyncio.get_running_loop().time()
             try:
-                await self._watch_kinds_of(canary)
-                async with asyncio.timeout(TICK_LIMIT):
-                    waiting = await tick(self._parts, canary)
-            except (Conflict, NotFound):
+                async with asyncio.timeout(limit):
+                    waiting = await self._tick(key)
+            except (Conflict, NotFound) as error:
                 # Somebody wrote first: the watch brings what they wrote, and with it a new tick.
-                self._retry(key, 0.2)
+                log.debug("decided from what is no longer so", canary=key, error=str(error))
+                self._back_off(key, QUICK_RETRY)
             except CanaryError as error:
-                await self._complain(canary, str(error))
+                await self._complain(canary, key, str(error))
                 self._back_off(key)
             except TimeoutError:
-                await self._complain(canary, f"a tick took more than {TICK_LIMIT:g} s")
+                await self._complain(canary, key, f"a tick took more than {limit:g} s")
                 self._back_off(key)
             except Exception:
                 log.exception("a tick failed; this is a bug", canary=key)
@@ -126,28 +139,46 @@ class Controller:
             else:
                 self._failures.pop(key, None)
                 self._schedule(key, waiting.until if waiting else None)
-            finally:
+            if canary and key in self._subjects:
                 self._numbers.ticked(canary, asyncio.get_running_loop().time() - began)
 
-    async def _complain(self, canary: Canary, text: str) -> None:
-        log.warning(text, canary=canary.key)
+    async def _tick(self, key: str) -> Wait | None:
+        """Look, then say of the manifest what is wrong with it, which only an edit can change."""
+        subject, waiting = self._subjects[key], None
+        problem = subject.problem
+        if subject.canary:
+            try:
+                for ref in self._refs(subject.canary):
+                    await self._watches.follow(ref.kind)
+                waiting = await tick(self._parts, subject.canary)
+            except SpecError as error:
+                log.warning(str(error), canary=key)
+                problem = problem or str(error)
+        if key in self._subjects:
+            await show(self._parts, subject.ref, self._subjects[key].canary, problem)
+        return waiting
+
+    async def _complain(self, canary: Canary | None, key: str, text: str) -> None:
+        log.warning(text, canary=key)
+        if canary is None:
+            return
         try:
             await self._parts.recorder.complain(canary, text)
         except CanaryError as error:
-            log.warning("an event could not be written", canary=canary.key, error=str(error))
+            log.warning("an event could not be written", canary=key, error=str(error))
 
-    def _back_off(self, key: str) -> None:
+    def _back_off(self, key: str, first: float = FIRST_RETRY) -> None:
+        if key not in self._subjects:
+            return
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        most = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(failures, 16))
-        self._retry(key, most * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
-
-    def _retry(self, key: str, seconds: float) -> None:
+        most = min(LONGEST_RETRY, first * 2.0 ** min(failures, 16))
+        seconds = most * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
         self._schedule(key, datetime.now(UTC) + timedelta(seconds=seconds))
 
     def _schedule(self, key: str, until: datetime | None) -> None:
         if self._closing:
             return
-        if until is None:
+        if until is None or key not in self._subjects:
             if self._scheduler.get_job(key):
                 self._scheduler.remove_job(key)
             return
@@ -163,65 +194,55 @@ class Controller:
         )
 
     def _canary_changed(self, change: str, _old: Manifest | None, manifest: Manifest) -> None:
-        key = f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+        key = _key(manifest)
         if change == "DELETED":
             self._forget(key)
             return
-        try:
-            canary = parse(manifest)
-        except SpecError as error:
+        known = self._subjects.get(key)
+        read = reading(manifest, known.canary if known else None)
+        if read.problem and read.problem != (known.problem if known else ""):
             # What is running goes on with the spec that it was started with.
-            log.warning("the manifest is not valid", canary=key, error=str(error))
-            return
-        if isinstance(canary, Canary):
-            self._canaries[key] = canary
-            self._count()
-            self._index(key, canary)
-            self.wake(key)
+            log.warning("the manifest is not valid", canary=key, error=read.problem)
+        refs = self._refs(read.canary) if read.canary else ()
+        self._subjects.take(key, Ref.of(manifest), read, refs)
+        self._count(manifest["metadata"].get("namespace", ""))
+        if read.canary:
+            self._numbers.show(read.canary)
+        for each in (key, *self._parts.claims.take(key, manifest)):
+            self.wake(each)
 
     def _forget(self, key: str) -> None:
-        canary = self._canaries.pop(key, None)
+        canary = self._subjects.drop(key)
+        self._failures.pop(key, None)
         self._schedule(key, None)
-        self._count(gone=key.split("/", maxsplit=1)[0])
-        for keys in self._interested.values():
-            keys.discard(key)
+        self._count(key.split("/", maxsplit=1)[0])
         if canary:
             self._parts.recorder.forget(canary)
+        for each in self._parts.claims.drop(key):
+            self.wake(each)
 
-    def _count(self, gone: str = "") -> None:
-        counts = {gone: 0} if gone else {}
-        for canary in self._canaries.values():
-            counts[canary.namespace] = counts.get(canary.namespace, 0) + 1
-        self._numbers.count(counts)
-
-    def _index(self, key: str, canary: Canary) -> None:
-        """Remember which objects' changes concern this Canary."""
-        for keys in self._interested.values():
-            keys.discard(key)
-        for ref in self._refs(canary):
-            self._interested.setdefault(ref, set()).add(key)
+    def _count(self, namespace: str) -> None:
+        self._numbers.count({namespace: self._subjects.count(namespace)})
 
     def _refs(self, canary: Canary) -> Iterable[Ref]:
         yield from self._parts.workloads.refs(canary)
         try:
             yield from self._parts.routing.refs(canary)
         except SpecError as error:
-            log.warning(str(error), canary=canary.key)
-
-    async def _watch_kinds_of(self, canary: Canary) -> None:
-        """Start the watches this Canary needs; the first of its kind waits for the list."""
-        for ref in self._refs(canary):
-            await self._watch(ref.kind)
-
-    async def _watch(self, kind: Kind) -> None:
-        if kind in self._kinds:
-            await self._parts.cache.wait_synced(kind)
-            return
-        self._kinds.add(kind)
-        await self._parts.cache.start(kind)
-        await self._parts.cache.wait_synced(kind)
-        self._parts.cache.subscribe(kind, self._object_changed)
+            log.debug(str(error), canary=canary.key)
 
     def _object_changed(self, _change: str, _old: Manifest | None, manifest: Manifest) -> None:
-        for key in tuple(self._interested.get(Ref.of(manifest), ())):
+        for key in self._subjects.concerned(Ref.of(manifest)):
             self.wake(key)
+
+
+def _key(manifest: Manifest) -> str:
+    return f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+
+
+def _limit(canary: Canary | None) -> float:
+    """Seconds that a tick may take, with hooks that use all the time they were given."""
+    hooks = canary.spec.analysis.webhooks if canary else ()
+    return TICK_LIMIT + sum(
+        (each.timeout_seconds + PATIENCE) * (1 + each.retries) - PATIENCE for each in hooks
+    )

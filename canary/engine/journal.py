@@ -7,6 +7,7 @@ is what a run needs: a journal that is lost costs history, never a release.
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, is_dataclass
 from datetime import datetime
@@ -14,15 +15,21 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import BaseModel
 
+from canary.cluster.disk import BROKEN, move_aside
 from canary.core.actions import Action, SetStatus, Wait
 from canary.core.facts import Seen
 from canary.crd import Canary
 from canary.crd.status import Run
+from canary.errors import LocalError
+
+log = structlog.get_logger(__name__)
 
 KEPT = 2000
 """Entries kept per Canary."""
+KEPT_IN_ALL = 100_000
 RUNS_KEPT = 100
 _PRUNE_EVERY = 200
 _SCHEMA = """
@@ -64,14 +71,21 @@ class PastRun:
 class Journal:
     """Kept in SQLite; without a path only in memory."""
 
+    set_aside: Path | None = None
+    """Where a broken file was kept, if there was one; the journal then begins afresh."""
+
     def __init__(self, path: Path | None = None) -> None:
-        self._db = sqlite3.connect(str(path) if path else ":memory:", isolation_level=None)
-        # Losing the last entries in a power cut is fine here; waiting for the disk is not.
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=OFF")
-        self._db.executescript(_SCHEMA)
+        """Raises `LocalError` if the file can't be opened."""
+        try:
+            self._db = _opened(path)
+        except sqlite3.Error as error:
+            if path is None or error.sqlite_errorcode & 0xFF not in BROKEN:
+                raise LocalError(f"the journal {path} can't be opened: {error}") from error
+            self.set_aside = move_aside(path)
+            self._db = _opened(path)
         self._last: dict[str, str] = {}
-        self._written = 0
+        self._written = Counter[str]()
+        self._failed = ""
 
     def note(
         self,
@@ -82,7 +96,10 @@ class Journal:
         done: int = 0,
         error: str = "",
     ) -> None:
-        """Write a tick down, unless it says again what the last one said: wait, and for what."""
+        """Write a tick down, unless it says again what the last one said: wait, and for what.
+
+        Never raises for what the disk does: what can't be written is only told, once.
+        """
         waits = [each.why for each in actions if isinstance(each, Wait)]
         if len(waits) == len(actions) and not error:
             said = "|".join(waits)
@@ -102,15 +119,25 @@ class Journal:
             done,
             error,
         )
+        try:
+            self._write(row)
+            for each in actions:
+                if isinstance(each, SetStatus) and each.status.run:
+                    self._keep(canary.key, str(each.status.phase), each.status.run)
+            self._prune(canary.key)
+        except sqlite3.Error as problem:
+            if str(problem) != self._failed:
+                log.warning("the journal can't be written; history is missing", error=str(problem))
+            self._failed = str(problem)
+        else:
+            self._failed = ""
+
+    def _write(self, row: Sequence[object]) -> None:
         self._db.execute(
             "INSERT INTO ticks (canary, run, at, phase, seen, actions, done, error)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
-        for each in actions:
-            if isinstance(each, SetStatus) and each.status.run:
-                self._keep(canary.key, str(each.status.phase), each.status.run)
-        self._prune(canary.key)
 
     def entries(self, canary: str, *, limit: int = 50, run: str = "") -> list[Entry]:
         """The newest entries of a Canary (`namespace/name`), oldest first."""
@@ -143,8 +170,13 @@ class Journal:
         )
 
     def _prune(self, canary: str) -> None:
-        self._written += 1
-        if self._written % _PRUNE_EVERY:
+        self._written[canary] += 1
+        if self._written.total() % _PRUNE_EVERY == 0:
+            # By number, so that what Canaries leave behind that are gone leaves in the end.
+            self._db.execute(
+                "DELETE FROM ticks WHERE id <= (SELECT max(id) - ? FROM ticks)", (KEPT_IN_ALL,)
+            )
+        if self._written[canary] % _PRUNE_EVERY:
             return
         self._db.execute(
             "DELETE FROM ticks WHERE canary = ? AND id NOT IN"
@@ -156,6 +188,19 @@ class Journal:
             " (SELECT run FROM runs WHERE canary = ? ORDER BY started DESC LIMIT ?)",
             (canary, canary, RUNS_KEPT),
         )
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(str(path) if path else ":memory:", isolation_level=None)
+    try:
+        # Losing the last entries in a power cut is fine here; waiting for the disk is not.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _action(action: Action) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from canary.engine.parts import Parts
 
 
 def first_look(parts: Parts, canary: Canary) -> Seen:
-    """What is known before anything was asked: the time, and what the place can do."""
+    """What is known before anything was asked: the time, who was first, what the place can do."""
     return Seen(
         now=parts.now(),
         abilities=parts.routing.abilities(canary),
         minimum_interval=parts.minimum_interval,
+        rival=parts.claims.older(canary),
         watched_from=parts.checks.watched_from(canary),
     )
 

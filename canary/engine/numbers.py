@@ -63,20 +63,21 @@ class Numbers:
         self._duration.labels(canary.target_name, canary.namespace).observe(seconds)
 
     def status_changed(self, before: Canary, after: Canary) -> None:
-        """Bring the gauges of a Canary up to date, and count a run that ended."""
-        name, namespace, status = after.target_name, after.namespace, after.status
+        """Show a Canary as it is now, and count a run that ended."""
+        self.show(after)
+        if after.status.run and after.status.phase != before.status.phase:
+            self._ended(after)
+
+    def show(self, canary: Canary) -> None:
+        """Bring the gauges of a Canary up to date; also of one that rests since before us."""
+        name, namespace, status = canary.target_name, canary.namespace, canary.status
         self._status.labels(name, namespace).set(_STATUS.get(status.phase, 1))
-        self._weight.labels(after.primary_workload, namespace).set(100 - status.canary_weight)
+        self._weight.labels(canary.primary_workload, namespace).set(100 - status.canary_weight)
         self._weight.labels(name, namespace).set(status.canary_weight)
-        run = status.run
-        if run is None:
-            return
-        for check in run.checks:
+        for check in status.run.checks if status.run else ():
             if check.value is not None:
                 value = check.value / 1000 if check.unit == "ms" else check.value
                 self._analysis.labels(name, namespace, check.name).set(value)
-        if status.phase != before.status.phase:
-            self._ended(after)
 
     def _ended(self, canary: Canary) -> None:
         status, strategy = canary.status, canary.spec.analysis.strategy
@@ -98,5 +99,7 @@ class Numbers:
             (self._duration, (name, namespace)),
         ):
             gauge.remove(*labels)
-        for metric in canary.spec.analysis.metrics or ():
-            self._analysis.remove(name, namespace, metric.name)
+        run = canary.status.run
+        measured = {check.name for check in run.checks} if run else set()
+        for metric in measured | {metric.name for metric in canary.spec.analysis.metrics}:
+            self._analysis.remove(name, namespace, metric)

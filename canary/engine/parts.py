@@ -1,11 +1,12 @@
 """What a tick works with, put together once by `canary.app`."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from canary.cluster.cache import Cache
 from canary.cluster.port import Cluster
+from canary.engine.claims import Claims
 from canary.engine.journal import Journal
 from canary.engine.recorder import Recorder
 from canary.hooks.call import Hooks
@@ -30,6 +31,7 @@ class Parts:
     hooks: Hooks
     recorder: Recorder
     journal: Journal
+    claims: Claims = field(default_factory=Claims)
     minimum_interval: float = 10.0
     now: Callable[[], datetime] = utc_now
     stopped: Callable[[str], Awaitable[None]] | None = None

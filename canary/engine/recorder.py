@@ -7,12 +7,13 @@ telling it twice after a crash changes nothing.
 import asyncio
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import structlog
 
-from canary.cluster.port import Cluster, Kind, Ref
+from canary.cluster.port import Cluster, Kind, Manifest, Ref
 from canary.core.facts import HookType
 from canary.crd import Canary
 from canary.crd.status import Announcement
@@ -25,6 +26,29 @@ log = structlog.get_logger(__name__)
 EVENT = Kind("v1", "Event")
 COMPONENT = "flagger"
 """The event source that existing dashboards and scripts look for."""
+
+
+TOLD_AGAIN = timedelta(minutes=30)
+"""How old something may be that a new process tells once more, as the last one may have died
+before it had. Events are kept for an hour, and until then a second one of the same is refused."""
+
+
+class About(NamedTuple):
+    """The object that an Event is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+
+    @classmethod
+    def of(cls, canary: Canary) -> "About":
+        version = canary.resource_version
+        return cls(
+            canary.api_version, canary.kind, canary.namespace, canary.name, canary.uid, version
+        )
 
 
 class Recorder:
@@ -44,13 +68,17 @@ class Recorder:
     async def tell(self, canary: Canary) -> None:
         """Tell what the last transition has to tell, unless this process has done so."""
         status = canary.status
-        if self._told.get(canary.uid, 0) >= status.transition:
+        if self._told.get(canary.uid, 0) >= status.transition or self._long_told(canary):
             return
-        fresh = False
         for announcement in status.announcements:
-            fresh = await self._event(canary, announcement) or fresh
+            await self._event(About.of(canary), announcement)
         self._told[canary.uid] = status.transition
         self._call_in_order(canary, status.announcements)
+
+    def _long_told(self, canary: Canary) -> bool:
+        """Whether a process before this one has had all the time it needed to tell it."""
+        at = canary.status.last_transition_time
+        return canary.uid not in self._told and at is not None and self._now() > at + TOLD_AGAIN
 
     def status_changed(self, before: Canary, after: Canary) -> None:
         self._numbers.status_changed(before, after)
@@ -64,7 +92,22 @@ class Recorder:
         """An Event about something that went wrong outside any transition, once per text."""
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         key = f"{canary.uid[:8]}-{canary.status.transition}-error-{digest}"
-        await self._event(canary, Announcement(key=key, text=text, type="Warning"))
+        await self._event(About.of(canary), Announcement(key=key, text=text, type="Warning"))
+
+    async def refuse(self, manifest: Manifest, text: str) -> None:
+        """An Event about a Canary that can't be acted on as it is written, once per text."""
+        meta, ref = manifest["metadata"], Ref.of(manifest)
+        digest = hashlib.sha256(f"{meta.get('generation', 0)} {text}".encode()).hexdigest()[:8]
+        about = About(
+            ref.kind.api_version,
+            ref.kind.name,
+            ref.namespace,
+            ref.name,
+            meta["uid"],
+            meta["resourceVersion"],
+        )
+        key = f"{meta['uid'][:8]}-invalid-{digest}"
+        await self._event(about, Announcement(key=key, text=text, type="Warning"))
 
     async def close(self) -> None:
         """Give calls under way a moment to end."""
@@ -73,16 +116,14 @@ class Recorder:
             for call in late:
                 call.cancel()
 
-    async def _event(self, canary: Canary, announcement: Announcement) -> bool:
+    async def _event(self, about: About, announcement: Announcement) -> None:
         """Write one Event, under a name that makes a second one of the same impossible."""
         if not announcement.text:
-            return False
-        log.info(announcement.text, canary=canary.key, type=announcement.type)
-        try:
-            await self._cluster.create(_event(canary, announcement, self._now()))
-        except AlreadyExists:
-            return False
-        return True
+            return
+        with suppress(AlreadyExists):
+            await self._cluster.create(_event(about, announcement, self._now()))
+            key = f"{about.namespace}/{about.name}"
+            log.info(announcement.text, canary=key, type=announcement.type)
 
     def _call_in_order(self, canary: Canary, announcements: tuple[Announcement, ...]) -> None:
         """Hooks that can't change anything are called beside the tick, in order per Canary."""
@@ -120,7 +161,7 @@ class Recorder:
         for answer in await self._hooks.ask(canary, kind, phase, announcement.key):
             words = "passed" if answer.passed else f"failed: {answer.detail}"
             await self._event(
-                canary,
+                About.of(canary),
                 Announcement(
                     key=f"{announcement.key}-{answer.name.lower()}",
                     text=f"{kind} hook {answer.name} {words}",
@@ -134,18 +175,18 @@ def _has_event_hooks(canary: Canary) -> bool:
     return any(each.type == "event" for each in canary.spec.analysis.webhooks or ())
 
 
-def _event(canary: Canary, announcement: Announcement, now: datetime) -> dict[str, Any]:
+def _event(about: About, announcement: Announcement, now: datetime) -> dict[str, Any]:
     time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     suffix = hashlib.sha256(announcement.key.encode()).hexdigest()[:16]
-    ref = Ref(EVENT, canary.namespace, f"{canary.name}.{suffix}")
+    ref = Ref(EVENT, about.namespace, f"{about.name}.{suffix}")
     return ref.manifest(
         involvedObject={
-            "apiVersion": canary.api_version,
-            "kind": canary.kind,
-            "namespace": canary.namespace,
-            "name": canary.name,
-            "uid": canary.uid,
-            "resourceVersion": canary.resource_version,
+            "apiVersion": about.api_version,
+            "kind": about.kind,
+            "namespace": about.namespace,
+            "name": about.name,
+            "uid": about.uid,
+            "resourceVersion": about.resource_version,
         },
         reason="Synced",
         message=announcement.text,

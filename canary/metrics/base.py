@@ -50,6 +50,14 @@ class Source(Protocol):
     async def close(self) -> None: ...
 
 
+class Counting(Source, Protocol):
+    """A source that keeps no past of its own: what it says begins with `begin`, in this process."""
+
+    def watched_from(self, canary: Canary) -> datetime | None:
+        """When counting began for the interval that is being watched; None if it has not."""
+        ...
+
+
 @contextmanager
 def asking(query: str) -> Iterator[None]:
     """Notes the query on whatever goes wrong with it, so that it can be shown beside the error."""

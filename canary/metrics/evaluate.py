@@ -11,7 +11,7 @@ from canary.crd.status import CheckRecord, Outcome
 from canary.errors import CanaryError, NoValues, UnknownName
 from canary.http import Http
 from canary.judge.threshold import bounds, judge
-from canary.metrics.base import Cache, Read, Source, asked
+from canary.metrics.base import Cache, Counting, Read, Source, asked
 from canary.metrics.envoy import Envoy
 from canary.metrics.prometheus import Prometheus
 from canary.metrics.promql import Builtin, Inline, Template
@@ -24,7 +24,7 @@ AT_ONCE = 16
 class Sources:
     """The ways to a number. Which one a metric takes depends on how it is written."""
 
-    envoy: Envoy
+    envoy: Counting
     builtin: Source
     inline: Source
     template: Source

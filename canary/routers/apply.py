@@ -1,12 +1,13 @@
 """What all routers have in common: their objects are fetched, compared and written here."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from canary.cluster.cache import Cache
 from canary.cluster.ownership import writer
-from canary.cluster.port import Cluster, Manifest, Ref
+from canary.cluster.port import Cluster, Kind, Manifest, Ref
 from canary.core.facts import Abilities, Live
 from canary.core.revision import revision
 from canary.crd import Canary
@@ -63,20 +64,49 @@ class Routing:
             self.cache.note(await self.cluster.apply(manifest, manager=MANAGER))
 
     async def release(self, canary: Canary) -> None:
-        """Leave the objects to whoever refers to them: they are no longer the Canary's."""
+        """Leave the objects to whoever refers to them: they are no longer the Canary's.
+
+        Without a target there is nobody to leave them to, so they go with the Canary.
+        """
+        named = canary.spec.target_ref
+        target = self.cache.get(
+            Ref(Kind(named.api_version, named.kind), canary.namespace, named.name)
+        )
+        if target is None:
+            return
         for ref in self.router(canary).owns(canary):
-            live = self.cache.get(ref)
-            if live is None:
+            if self.cache.get(ref) is None:
                 continue
-            patch = {"metadata": {"ownerReferences": None}}
-            try:
+            patch = {"metadata": {"ownerReferences": _heirs(ref, target)}}
+            with suppress(NotFound):
                 await self.cluster.patch(ref, patch, manager=MANAGER)
-            except NotFound:
-                continue
 
     def _current(self, canary: Canary) -> Current:
         found = {ref: self.cache.get(ref) for ref in self.refs(canary)}
         return {ref: manifest for ref, manifest in found.items() if manifest is not None}
+
+
+def _heirs(ref: Ref, target: Manifest) -> list[Manifest] | None:
+    """The owners of an object that a Canary has let go of.
+
+    A Route of local mode serves nothing but its Process, and its port has to be free again once
+    that is gone. What belongs to a mesh may be of use to others, and is theirs to remove.
+    """
+    if _group(ref.kind.api_version) != _group(target["apiVersion"]):
+        return None
+    meta = target["metadata"]
+    return [
+        {
+            "apiVersion": target["apiVersion"],
+            "kind": target["kind"],
+            "name": meta["name"],
+            "uid": meta["uid"],
+        }
+    ]
+
+
+def _group(api_version: str) -> str:
+    return api_version.rpartition("/")[0]
 
 
 def _signed(manifests: list[Manifest], canary: Canary) -> list[Manifest]:

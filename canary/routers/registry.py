@@ -7,6 +7,11 @@ from canary.routers.base import Router
 
 ROUTERS = {
     "envoy": "canary.routers.envoy:Envoy",
+    "gatewayapi:v1": "canary.routers.gatewayapi:GatewayV1",
+    "gatewayapi:v1beta1": "canary.routers.gatewayapi:GatewayV1Beta1",
+    "kubernetes": "canary.routers.kubernetes:Kubernetes",
+    "nginx": "canary.routers.nginx:Nginx",
+    "traefik": "canary.routers.traefik:Traefik",
 }
 """Import paths, so a mesh's file is only loaded once a canary asks for it."""
 

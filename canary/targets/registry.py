@@ -7,7 +7,10 @@ from canary.errors import UnknownName
 from canary.targets.base import TargetKind
 
 TARGETS = {
+    "DaemonSet": "canary.targets.daemonset:DaemonSetKind",
+    "Deployment": "canary.targets.deployment:DeploymentKind",
     "Process": "canary.targets.process:ProcessKind",
+    "Service": "canary.targets.service:ServiceKind",
 }
 """Import paths, so a kind's file is only loaded once a canary asks for it."""
 

@@ -16,8 +16,8 @@ from canary.core.facts import Workloads as Facts
 from canary.core.revision import revision
 from canary.crd import Canary
 from canary.errors import Conflict, NotFound
-from canary.targets.registry import target_kind
 from canary.targets.base import REVISION, TargetKind
+from canary.targets.registry import target_kind
 
 MANAGER = "canary"
 RECORDS = Kind("apps/v1", "ControllerRevision")
@@ -52,7 +52,7 @@ class Workloads:
     async def remember(self, canary: Canary, wanted: str, known_good: str) -> None:
         """Record the target's template under its revision, and the primary's as it is.
 
-        Raises `Conflict` if the target is at another revision by now.
+        Raises `Conflict` if one of them is at another revision by now.
         """
         kind, records = target_kind(canary), self._records(canary)
         if wanted not in records:
@@ -62,6 +62,8 @@ class Workloads:
             await self._record(canary, wanted, template)
         if known_good and known_good not in records:
             primary = await self.cluster.get(self._primary_ref(canary))
+            if _made_from(kind, primary) != known_good:
+                raise Conflict(f"{self._primary_ref(canary)} is no longer at {known_good}")
             await self._record(canary, known_good, kind.template(primary))
         await self._forget(canary, {wanted, known_good, canary.status.last_promoted_spec})
 
@@ -178,12 +180,16 @@ def _target(kind: TargetKind, canary: Canary, manifest: Manifest, now: datetime)
 
 def _primary(kind: TargetKind, canary: Canary, manifest: Manifest, now: datetime) -> Primary:
     percent = canary.spec.analysis.primary_ready_threshold
-    made_from = manifest["metadata"].get("annotations", {}).get(REVISION)
     return Primary(
-        # One that somebody else made goes by what it runs.
-        revision=made_from or revision(kind.template(manifest)),
+        revision=_made_from(kind, manifest),
         readiness=kind.readiness(manifest, percent, now, None),
     )
+
+
+def _made_from(kind: TargetKind, primary: Manifest) -> str:
+    made_from: str = primary["metadata"].get("annotations", {}).get(REVISION, "")
+    # One that somebody else made goes by what it runs.
+    return made_from or revision(kind.template(primary))
 
 
 def _alike(

@@ -10,7 +10,7 @@ from canary.core.actions import Ask, AskHooks, CreatePrimary, Promote, Remember,
 from canary.core.decide import decide
 from canary.core.facts import HookType, Live, Seen
 from canary.crd import Canary
-from canary.crd.status import Ending, GateRecord, Pause, Phase, Split
+from canary.crd.status import CheckRecord, Ending, GateRecord, Pause, Phase, Split
 from tests.core.rows import (
     BROKEN,
     CERTAIN,
@@ -163,6 +163,11 @@ ROWS: dict[str, tuple[Canary, Seen, list[object]]] = {
         running(weight=20),
         facts(20, PASS, watched_from=NOW),
         [After(60)],
+    ),
+    "a look that ended without a conclusion is followed by another, an interval later": (
+        running(weight=20, since=NOW - timedelta(hours=1), looked_at=NOW - timedelta(seconds=20)),
+        facts(20, PASS),
+        [After(40)],
     ),
     # --------------------------------------------------------------------- the end of an interval
     "asks for the checks": (running(weight=20), facts(20), [Ask.CHECKS]),
@@ -371,25 +376,25 @@ ENDINGS: dict[str, tuple[Canary, Seen, Ending, str]] = {
         running(weight=20, status={"failed_checks": 1}),
         facts(20, FAIL),
         Ending.FAILED,
-        "90% is below 99% (2 failed checks, 2 allowed at most)",
+        "90% is below 99% (failed check 2 of 2)",
     ),
     "a failed check with a threshold of 0, which counts as 1": (
         running(podinfo(threshold=0), 20),
         facts(20, FAIL),
         Ending.FAILED,
-        "90% is below 99% (1 failed check, 1 allowed at most)",
+        "90% is below 99% (failed check 1 of 1)",
     ),
     "the last failed rollout hook": (
         running(gated("rollout"), 20, status={"failed_checks": 1}),
         facts(20, PASS, hooks=no(ROLLOUT)),
         Ending.FAILED,
-        "2 failed checks, 2 allowed at most; rollout hook failed: rollout: not yet",
+        "failed check 2 of 2; rollout hook failed: rollout: not yet",
     ),
     "the last failed pre-rollout hook": (
         running(gated("pre-rollout"), status={"failed_checks": 1}, **FRESH),
         facts(hooks=no(PRE)),
         Ending.FAILED,
-        "2 failed checks, 2 allowed at most; pre-rollout hook failed: pre-rollout: not yet",
+        "failed check 2 of 2; pre-rollout hook failed: pre-rollout: not yet",
     ),
     "a rollback hook": (
         running(gated("rollback"), 20),
@@ -508,6 +513,15 @@ def test_a_data_plane_that_never_follows_asks_for_a_person() -> None:
     assert "1 of 3 proxies follows" in written(actions).stalled
 
 
+@pytest.mark.parametrize("check", [NO_DATA, NO_ANSWER], ids=["no traffic", "a source that is down"])
+def test_not_knowing_is_no_verdict(check: CheckRecord) -> None:
+    canary = running(weight=20, status={"failed_checks": 1})
+    actions = decide(canary, facts(20, PASS, check))
+    assert written(actions).failed_checks == 1
+    assert run_of(actions).verdict is None
+    assert run_of(actions).split == Split.to_canary(20)
+
+
 def test_held_is_told_once_and_costs_nothing() -> None:
     canary = running(weight=20)
     actions = decide(canary, facts(20, NO_DATA))
@@ -533,6 +547,12 @@ def test_a_closed_gate_is_told_when_it_changes() -> None:
     assert written(decide(again, seen)).transition == written(actions).transition
     opened = decide(again, replace(seen, hooks=yes(MORE)))
     assert words(opened).startswith("confirm-traffic-increase approved; ")
+
+
+def test_a_muted_gate_alerts_nobody() -> None:
+    canary = running(gated("confirm-traffic-increase"), 20)
+    (said,) = told(decide(canary, facts(20, PASS, hooks=no(MORE, muted=True))))
+    assert (said.type, said.severity) == ("Warning", "")
 
 
 def test_the_load_of_rollout_hooks_goes_on_while_a_gate_is_closed() -> None:

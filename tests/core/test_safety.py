@@ -68,7 +68,8 @@ def test_ends_the_same_however_often_it_dies(
     assert world.primary == rev("v2" if good else "v1")
     assert (world.split, world.awake, world.target_pods) == (Split(), False, [])
     run = world.canary.status.run
-    assert run and run.verdict
+    assert run
+    assert run.verdict
     assert run.verdict.outcome == (Ending.PROMOTED if good else Ending.FAILED)
     assert len(world.runs) == 1, "a restart must not start another run"
     assert len(world.told) == len(set(world.told)) or not good

@@ -108,6 +108,16 @@ ROWS: dict[str, tuple[Canary, Seen, list[object]]] = {
         facts(None, target=OLD, primary=primary(V1, DOWN)),
         [Phase.INITIALIZING],
     ),
+    "a first version that never ran makes way for the edit that does": (
+        INITIALIZING,
+        facts(None, target=target(V2), primary=primary(V1, BROKEN)),
+        [CreatePrimary(V2)],
+    ),
+    "a target that serves nobody mends no primary": (
+        at(Phase.INITIALIZING, stalled="the primary is not ready: it crashes"),
+        facts(None, target=target(V2, idle=True), primary=primary(V1, BROKEN)),
+        [After(86400)],
+    ),
     "what is left of an object of the same name is set up anew": (
         at(Phase.TERMINATING),
         facts(),
@@ -155,6 +165,13 @@ def test_a_missing_target_that_appears_is_no_problem_any_more() -> None:
     actions = decide(canary, facts(None, target=OLD, primary=None))
     assert brief(actions) == [Phase.INITIALIZING, CreatePrimary(V1)]
     assert written(actions).stalled == ""
+
+
+def test_a_primary_that_crashes_again_is_recorded_and_not_told_again() -> None:
+    again = at(Phase.INITIALIZING, stalled="the primary is not ready: it crashed once")
+    status = written(decide(again, facts(None, target=OLD, primary=primary(V1, BROKEN))))
+    assert "it crashes" in status.stalled
+    assert status.transition == again.status.transition
 
 
 def test_the_reason_of_a_broken_primary_is_passed_on() -> None:

@@ -117,6 +117,14 @@ class World:
     """Intervals whose checks passed while traffic reached this very revision, by revision."""
     log: list[Action] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    calls: list[tuple[str, Phase]] = field(default_factory=list)
+    """Hooks called, each attempt once, with the phase they were given."""
+    attempts: set[tuple[str, str]] = field(default_factory=set)
+    hopeless: bool = False
+    """A side that is sick won't recover, and its workload says so."""
+    writer: str = ""
+    """Who wrote the split last, if it wasn't us."""
+    configs: dict[str, str] | None = None
     keys: set[str] = field(default_factory=set)
     runs: set[str] = field(default_factory=set)
     violations: list[str] = field(default_factory=list)
@@ -136,16 +144,22 @@ class World:
             case Ask.WORKLOADS:
                 changes = {"workloads": self.workloads()}
             case Ask.LIVE:
-                changes = {"live": Live(self.split)}
+                changes = {"live": Live(self.split, writer=self.writer)}
             case Ask.TRAFFIC:
                 changes = {"traffic": Traffic(self.reaching)}
             case Ask.CHECKS:
                 changes = {"checks": (self.check(),)}
-            case AskHooks(kind):
+            case AskHooks(kind, attempt):
+                self.call(str(kind), attempt, self.canary.status.phase)
                 answer = HookAnswer(str(kind), self.gates.get(kind, True))
                 changes = {"hooks": {**seen.hooks, kind: (answer,)}}
         fields = {name: getattr(seen, name) for name in Seen.__slots__}
         return Seen(**{**fields, **changes})
+
+    def call(self, kind: str, attempt: str, phase: Phase) -> None:
+        if (kind, attempt) not in self.attempts:
+            self.attempts.add((kind, attempt))
+            self.calls.append((kind, phase))
 
     def workloads(self) -> Workloads:
         target = primary = None
@@ -154,17 +168,21 @@ class World:
             ready = len(fresh) == len(self.target_pods) == 2 if self.awake else True
             target = Target(
                 revision=self.target,
-                readiness=Readiness(ready, serving=len(self.target_pods), desired=2),
+                readiness=self.readiness(ready, self.target_pods, sick=self.target_sick),
+                configs=self.configs,
                 idle=not self.awake,
             )
         if self.primary is not None:
             fresh = [each for each in self.primary_pods if each == self.primary]
             ready = len(fresh) == len(self.primary_pods) == 2
-            primary = Primary(
-                self.primary, Readiness(ready, serving=len(self.primary_pods), desired=2)
-            )
+            readiness = self.readiness(ready, self.primary_pods, sick=self.primary_sick)
+            primary = Primary(self.primary, readiness)
         alike = self.target is not None and self.target == self.primary
         return Workloads(target, primary, frozenset(self.recorded), alike)
+
+    def readiness(self, ready: bool, pods: list[str], *, sick: bool) -> Readiness:
+        hopeless = sick and self.hopeless
+        return Readiness(ready, serving=len(pods), desired=2, hopeless=hopeless)
 
     def check(self) -> CheckRecord:
         carrying = self.split is not None and (
@@ -235,7 +253,7 @@ class World:
             case SetSplit(split):
                 if self.split and self.split.canary and not split.canary:
                     self.reaching = 5.0
-                self.split = split
+                self.split, self.writer = split, ""
             case Promote(revision):
                 if revision not in self.recorded:
                     self.violations.append(f"promoted {revision}, which nobody recorded")
@@ -265,6 +283,8 @@ class World:
                 self.keys.add(each.key)
                 if each.text:
                     self.told.append(each.text)
+                if each.hooks:
+                    self.call(each.hooks, each.key, each.phase)
 
     # -------------------------------------------------------- the rest of the world
 
@@ -310,6 +330,8 @@ class World:
                 lasting = {Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED, Phase.NEW}
                 if status.phase not in lasting and status.deadline is None:
                     self.violations.append(f"{status.phase} has no deadline")
+            case _:
+                pass
 
     def _traffic_to_something(self, split: Split, facts: Workloads) -> None:
         primary = facts.primary.readiness.serving if facts.primary else 0

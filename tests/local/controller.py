@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from canary.loadtest.plan import Plan
 from canary.loadtest.report import Report
 from canary.local.processes.ports import free_port
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 LOOK = 0.05
 """Seconds between two looks at something that is waited for."""
 SAMPLE = ("$(PYTHON)", "-m", "canary.local.sample")
@@ -28,13 +28,20 @@ SUCCESS = {"name": "request-success-rate", "thresholdRange": {"min": 95}}
 View = dict[str, Any]
 
 
-async def until(what: str, done: Callable[[], Any], patience: float = PATIENCE) -> Any:
+async def until(
+    what: str, done: Callable[[], Awaitable[Any] | Any], patience: float = PATIENCE
+) -> Any:
     """Wait until a condition holds, and return what it answered."""
-    deadline = asyncio.get_running_loop().time() + patience
-    while not (found := done()):
-        assert asyncio.get_running_loop().time() < deadline, f"waited in vain: {what}"
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + patience
+    while True:
+        found = done()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return found
+        assert clock() < deadline, f"waited in vain for {what}"
         await asyncio.sleep(LOOK)
-    return found
 
 
 class Place:
@@ -185,15 +192,15 @@ class Shop:
     def release(
         self,
         version: str,
+        env: Mapping[str, str] | None = None,
         *,
-        command: tuple[str, ...] = SAMPLE,
+        command: Sequence[str] = SAMPLE,
         spec: Mapping[str, Any] | None = None,
-        **env: str,
     ) -> None:
         """Edit the Process as a person would."""
         template = {
             "command": list(command),
-            "env": {"VERSION": version, **env},
+            "env": {"VERSION": version, **(env or {})},
             "readinessProbe": {"httpGet": {"path": "/readyz"}},
         }
         manifest = {
@@ -226,8 +233,8 @@ class Shop:
                             return last
                     await asyncio.sleep(LOOK)
         except TimeoutError:
-            tail = self.place.said()[-3000:]
-            raise AssertionError(f"waited in vain; last seen:\n{json.dumps(last)}\n{tail}") from None
+            words = f"waited in vain; last seen:\n{json.dumps(last)}\n{self.place.said()[-3000:]}"
+            raise AssertionError(words) from None
 
     async def phase(self, *wanted: str) -> View:
         return await self.until(lambda seen: seen["phase"] in wanted)
@@ -257,8 +264,9 @@ class Shop:
             reports.append(await running)
 
 
-def unharmed(report: Report, *but: str) -> None:
+def unharmed(reports: Sequence[Report], *but: str) -> None:
     """No request failed, except those that one of these versions answered."""
+    (report,) = reports
     tallies = report.captured["x-version"]
     failures = {name: tally.failures for name, tally in tallies.items() if tally.failures}
     assert set(failures) <= set(but), f"requests failed that no release is to blame for: {failures}"
@@ -276,7 +284,7 @@ class Controller(Place):
         self.port, self.url = self.shop.port, self.shop.url
 
     def release(self, version: str, **env: str) -> None:
-        self.shop.release(version, spec={"replicas": 2}, **env)
+        self.shop.release(version, env, spec={"replicas": 2})
 
     async def until(self, done: Callable[[View], Any]) -> View:
         return await self.shop.until(done)

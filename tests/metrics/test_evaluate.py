@@ -42,6 +42,9 @@ class Scripted:
         if isinstance(self.answer, Exception):
             raise self.answer
 
+    def watched_from(self, canary: Canary) -> datetime | None:
+        return next((at for whose, at in reversed(self.begun) if whose.uid == canary.uid), None)
+
     async def measure(
         self, canary: Canary, metric: Metric, side: Side, since: datetime, now: datetime
     ) -> Measurement:

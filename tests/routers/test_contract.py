@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 import canary
+from canary.cluster.apply import applied
 from canary.cluster.embedded import Embedded
 from canary.cluster.port import Manifest, Ref
 from canary.crd import Canary, parse
@@ -29,11 +32,19 @@ SPLITS = {
 }
 
 
-@pytest.fixture(params=sorted(ROUTERS))
-def example(request: pytest.FixtureRequest) -> tuple[Router, list[Manifest]]:
+def example_of(provider: str) -> tuple[Router, list[Manifest]]:
     """A router, and its example: the Canary first, then the objects of others that it needs."""
-    documents = yaml.safe_load_all((EXAMPLES / f"{request.param}.yaml").read_text())
-    return router(request.param, "test"), list(documents)
+    file = EXAMPLES / f"{provider.replace(':', '-')}.yaml"
+    return router(provider, "test"), list(yaml.safe_load_all(file.read_text()))
+
+
+WRITERS = [each for each in sorted(ROUTERS) if router(each, "test").abilities.weights]
+"""All but those without anything to write to."""
+
+
+@pytest.fixture(params=WRITERS)
+def example(request: pytest.FixtureRequest) -> tuple[Router, list[Manifest]]:
+    return example_of(request.param)
 
 
 @pytest.fixture
@@ -57,6 +68,11 @@ async def cluster(example: tuple[Router, list[Manifest]]) -> Any:
     await cluster.close()
 
 
+def able(made: Router, split: Split) -> bool:
+    mirrors = made.abilities.mirror or made.abilities.mirror_iterations
+    return (mirrors or not split.mirrored) and (made.abilities.match or not split.matched)
+
+
 async def current(cluster: Embedded, made: Router, subject: Canary) -> dict[Ref, Manifest]:
     found = {}
     for ref in [*made.owns(subject), *made.reads(subject)]:
@@ -78,9 +94,7 @@ async def write(cluster: Embedded, made: Router, subject: Canary, split: Split) 
 async def test_reads_back_what_it_wrote(
     cluster: Embedded, made: Router, subject: Canary, split: Split
 ) -> None:
-    if (split.mirrored and not made.abilities.mirror) or (
-        split.matched and not made.abilities.match
-    ):
+    if not able(made, split):
         return
     after = await write(cluster, made, subject, split)
     assert made.read(subject, after) == split
@@ -125,15 +139,75 @@ async def test_writing_again_changes_nothing(
     assert await write(cluster, made, subject, split) == once
 
 
+THEIRS: Manifest = {
+    "metadata": {"labels": {"who": "them"}, "annotations": {"what/theirs": "kept"}},
+    "spec": {"theirs": {"deep": [1, 2]}},
+}
+
+
 async def test_leaves_the_fields_of_others(
     cluster: Embedded, made: Router, subject: Canary
 ) -> None:
     await write(cluster, made, subject, Split.to_canary(10))
-    theirs = {"metadata": {"labels": {"team": "shop"}}}
     for ref in made.owns(subject):
-        await cluster.patch(ref, theirs, manager="somebody")
+        await cluster.patch(ref, THEIRS, manager="somebody")
     after = await write(cluster, made, subject, Split.to_canary(20))
-    assert all(after[ref]["metadata"]["labels"]["team"] == "shop" for ref in made.owns(subject))
+    for ref in made.owns(subject):
+        assert after[ref]["metadata"]["labels"]["who"] == "them"
+        assert after[ref]["metadata"]["annotations"]["what/theirs"] == "kept"
+        assert after[ref]["spec"]["theirs"] == {"deep": [1, 2]}
+
+
+async def test_leaves_the_objects_of_others(
+    cluster: Embedded, made: Router, subject: Canary
+) -> None:
+    assert not set(made.owns(subject)) & set(made.reads(subject))
+    before = await current(cluster, made, subject)
+    after = await write(cluster, made, subject, Split.to_canary(50))
+    assert {ref: after[ref] for ref in made.reads(subject)} == before
+
+
+async def test_takes_a_split_back_that_somebody_else_wrote(
+    cluster: Embedded, made: Router, subject: Canary
+) -> None:
+    """As a person at a terminal writes it: the whole object, under another name."""
+    await write(cluster, made, subject, Split.to_canary(10))
+    for manifest in made.render(
+        subject, await current(cluster, made, subject), Split.to_canary(70)
+    ):
+        await cluster.patch(Ref.of(manifest), manifest, manager="kubectl-edit")
+    assert made.read(subject, await current(cluster, made, subject)) == Split.to_canary(70)
+    after = await write(cluster, made, subject, Split.to_canary(10))
+    assert made.read(subject, after) == Split.to_canary(10)
+
+
+async def test_says_what_it_waits_for_before_it_wrote(
+    cluster: Embedded, made: Router, subject: Canary
+) -> None:
+    assert "does not exist" in made.pending(subject, await current(cluster, made, subject))
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=6), st.sampled_from(WRITERS))
+def test_any_walk_through_weights_is_read_back_and_comes_to_rest(
+    weights: list[int], provider: str
+) -> None:
+    made, (first, *others) = example_of(provider)
+    subject = parse(first)
+    assert isinstance(subject, Canary)
+    now: dict[Ref, Manifest] = {Ref.of(each): each for each in others}
+    for weight in weights:
+        split = Split.to_canary(weight)
+        for _ in range(2):  # what is written a second time must be what is there
+            rendered = made.render(subject, now, split)
+            after = {Ref.of(each): _applied(now, each) for each in rendered}
+            settled, now = all(now.get(ref) == each for ref, each in after.items()), now | after
+        assert settled
+        assert made.read(subject, now) == split
+
+
+def _applied(now: Current, manifest: Manifest) -> Manifest:
+    live = now.get(Ref.of(manifest)) or Ref.of(manifest).manifest(**THEIRS)
+    return applied(live, manifest, MANAGER, "2026-01-01T00:00:00Z")
 
 
 def test_an_unknown_provider_is_told_the_nearest_one() -> None:

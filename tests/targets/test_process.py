@@ -11,7 +11,6 @@ from canary.core.facts import Readiness
 from canary.core.revision import revision
 from canary.crd import Canary
 from canary.crd.process import Process
-from canary.errors import UnknownName
 from canary.targets.process import ProcessKind
 from canary.targets.registry import target_kind
 
@@ -19,9 +18,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KIND = ProcessKind()
 
 
-def canary(kind: str = "Process") -> Canary:
+def canary() -> Canary:
     spec = {
-        "targetRef": {"apiVersion": "local.canary/v1", "kind": kind, "name": "web"},
+        "targetRef": {"apiVersion": "local.canary/v1", "kind": "Process", "name": "web"},
         "service": {"port": 80},
         "analysis": {"interval": "1m", "threshold": 5},
     }
@@ -214,10 +213,3 @@ def test_is_found_by_its_name() -> None:
     found = target_kind(canary())
     assert isinstance(found, ProcessKind)
     assert found.kind == Kind("local.canary/v1", "Process")
-
-
-def test_an_unknown_kind_is_named_with_the_object_that_asked() -> None:
-    with pytest.raises(
-        UnknownName, match=r"Canary test/shop: spec\.targetRef\.kind: found 'DaemonSet'"
-    ):
-        target_kind(canary("DaemonSet"))

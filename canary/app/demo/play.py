@@ -49,31 +49,38 @@ async def run_demo(
     """Run the demo; 0 only if the good version was promoted and the bad one taken back."""
     console = console or Console()
     stage = Stage(rate=rate, seconds=seconds, port=free_port("127.0.0.1"))
-    _end_once()
+    interrupted = _interruptible()
     folder = Path(tempfile.mkdtemp(prefix="canary-demo-"))
     try:
         async with _played(folder, stage) as local, _shown(console, stage, local, plain=plain):
             report = await _play(folder, stage)
         view.summary(console, stage, report)
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+        # As shells count it: 130 for Ctrl-C.
+        return 128 + interrupted[0]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     wanted = [act.ending for act in ACTS]
     return 0 if [each.ending for each in stage.results] == wanted else 1
 
 
-def _end_once() -> None:
-    """The first Ctrl-C or SIGTERM ends the demo; more of them must not end its cleaning up."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+def _interruptible() -> list[int]:
+    """Let the first Ctrl-C or SIGTERM cancel this task; more of them don't end its cleaning up.
 
-    def end() -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
-        if task:
+    The signal is put into the list that is returned.
+    """
+    loop, task, heard = asyncio.get_running_loop(), asyncio.current_task(), list[int]()
+
+    def hear(number: int) -> None:
+        if not heard and task:
+            heard.append(number)
             task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+        loop.add_signal_handler(number, hear, number)
+    return heard
 
 
 @asynccontextmanager

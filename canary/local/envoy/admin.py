@@ -17,6 +17,8 @@ COUNTERS = {
 LIMIT = 256 * MEBIBYTE
 """A Route has some hundred counters, and there may be thousands of them."""
 
+BUSY = 30.0
+"""Seconds. While Envoy takes a thousand Routes at once it answers nobody."""
 WARMING = r"listener_manager\.total_listeners_warming|cluster_manager\.warming_clusters"
 
 _SIDES = re.compile(rf"cluster\.([^/]+/[^/]+/(?:primary|canary))\.({'|'.join(COUNTERS)})")
@@ -45,9 +47,12 @@ class Admin:
     async def close(self) -> None:
         await self._http.close()
 
-    async def json(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+    async def json(
+        self, path: str, query: Mapping[str, str] | None = None, *, timeout: float = 5.0
+    ) -> Any:
         params = {"format": "json", **(query or {})}
-        reply = await self._http.send(Request("GET", self.url + path, params, limit=LIMIT))
+        request = Request("GET", self.url + path, params, timeout=timeout, limit=LIMIT)
+        reply = await self._http.send(request)
         return reply.require().json()
 
     async def order(self, path: str) -> None:
@@ -57,9 +62,9 @@ class Admin:
         info: Json = await self.json("/server_info")
         return info
 
-    async def stats(self, pattern: str) -> dict[str, Any]:
+    async def stats(self, pattern: str, *, timeout: float = 5.0) -> dict[str, Any]:
         """Counters, gauges and texts whose whole name matches; histograms are left out."""
-        reply = await self.json("/stats", {"filter": f"^({pattern})$"})
+        reply = await self.json("/stats", {"filter": f"^({pattern})$"}, timeout=timeout)
         return {each["name"]: each["value"] for each in reply["stats"] if "name" in each}
 
     async def counters(self) -> dict[str, Side]:
@@ -87,13 +92,14 @@ class Admin:
         A subscription that is on its way out may still be counted beside its successor.
         """
         stats = await self.stats(
-            r"(listener_manager\.lds|cluster_manager\.cds|http\..*\.rds\.\d+)\.version_text"
+            r"(listener_manager\.lds|cluster_manager\.cds|http\..*\.rds\.\d+)\.version_text",
+            timeout=BUSY,
         )
         found = dict[str, set[str]]()
         for name, version in stats.items():
             found.setdefault(_file(name), set()).add(str(version))
         # Nothing has reached everybody while something warms up.
-        return {} if any((await self.stats(WARMING)).values()) else found
+        return {} if any((await self.stats(WARMING, timeout=BUSY)).values()) else found
 
 
 def _file(stat: str) -> str:

@@ -9,7 +9,7 @@ from canary.local.envoy.admin import Admin
 from canary.local.envoy.clusters import with_endpoints
 from canary.local.envoy.config import Resources
 from canary.local.envoy.files import Files
-from canary.local.envoy.names import SHARDS, Json, Key, shard_of
+from canary.local.envoy.names import SHARDS, Json, Key, shard_of, typed
 from canary.local.envoy.routes import route_configuration
 from canary.local.envoy.sending import Batch, Sender
 
@@ -72,24 +72,23 @@ class Applier:
                 self._files.forget(kind, shard)
 
     async def _reach(self, admin: Admin, state: State, *, moved: bool) -> None:
-        """All at once; if that is refused, one Route after the other, to see whose fault it is."""
+        """All changes at once; what is refused is divided until it is clear whose fault it is."""
         good = {key: each for key, each in self.applied.items() if key in state}
-        changed = [key for key, each in state.items() if each != good.get(key)]
-        words = await self._push(admin, state, moved=moved)
-        if not words:
-            return
-        if not changed:
-            raise ProviderError(f"Envoy refused what it had taken before: {words}")
-        if len(changed) == 1:
-            self._refuse(changed[0], state, words)
-            changed = []
-        await self._push(admin, good)
-        for key in changed:
-            if words := await self._push(admin, {**good, key: state[key]}):
-                self._refuse(key, state, words)
-                await self._push(admin, good)
+        groups, refused = [[key for key in state if state[key] != good.get(key)]], ""
+        while groups:
+            group = groups.pop()
+            trial = {**good, **{key: state[key] for key in group}}
+            refused = await self._push(admin, trial, moved=moved)
+            if not refused:
+                good = trial
+            elif not group:
+                raise ProviderError(f"Envoy refused what it had taken before: {refused}")
+            elif len(group) == 1:
+                self._refuse(group[0], state, refused)
             else:
-                good[key] = state[key]
+                groups += _divided(group, refused)
+        if refused and (words := await self._push(admin, good, moved=moved)):
+            raise ProviderError(f"Envoy refused what it had taken before: {words}")
 
     def _refuse(self, key: Key, state: State, words: str) -> None:
         self._refused[key] = Refusal(state[key], words, time.monotonic() + AGAIN)
@@ -137,13 +136,23 @@ class Applier:
         return {("cds", ""): rows}
 
 
+def _divided(keys: list[Key], words: str) -> list[list[Key]]:
+    """Those that Envoy names apart from the others; two halves if that doesn't help."""
+    named = [key for key in keys if f"{key}/" in words]
+    if 0 < len(named) < len(keys):
+        return [named, [key for key in keys if key not in named]]
+    half = len(keys) // 2
+    return [keys[:half], keys[half:]]
+
+
 def _static(cluster: Json) -> bool:
     return bool(cluster["type"] == "STATIC")
 
 
 def _routes(shard: str, state: State) -> Json:
     hosts = [each.host for key, each in state.items() if shard_of(key) == shard]
-    return route_configuration(shard, hosts)
+    kind = "envoy.config.route.v3.RouteConfiguration"
+    return typed(kind, **route_configuration(shard, hosts))
 
 
 def _differ(old: State, new: State, keys: Iterable[Key], part: str) -> bool:

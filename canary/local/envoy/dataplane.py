@@ -51,6 +51,7 @@ class DataPlane:
         self._assigned: dict[str, tuple[Any, list[Json]]] = {}
         self._unsubscribe: list[Callable[[], None]] = []
         self._retry = False
+        self._stopped = False
 
     @property
     def admin(self) -> Admin:
@@ -79,6 +80,7 @@ class DataPlane:
 
     async def stop(self, *, keep: bool = False, deadline: float = 10.0) -> None:
         """End Envoy in peace, or with `keep` let it go on for the next start to adopt."""
+        self._stopped = True
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         self._unsubscribe.clear()
@@ -123,6 +125,8 @@ class DataPlane:
         while True:
             since = loop.time()
             await self._envoy.died()
+            if self._stopped:
+                return
             failures = 0 if loop.time() - since > STABLE else failures + 1
             log.error("Envoy ended (%s); starting it again", self._envoy.log.last())
             await asyncio.sleep(backoff.delay(failures) if failures > 1 else 0)

@@ -68,6 +68,7 @@ class EnvoyProcess:
         self._state = state_dir / "envoy.json"
         self._bootstrap = state_dir / "bootstrap.json"
         self._process: OsProcess | None = None
+        self._spawning: asyncio.Task[Known] | None = None
         self._admin: Admin | None = None
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -97,13 +98,9 @@ class EnvoyProcess:
         """
         await self.close()
         left = self._recorded()
-        running = OsProcess.adopt(left.pid, left.started) if left else None
-        if left and running:
-            if await self._answers(running, left.admin, ADOPT):
-                log.info("adopted Envoy, pid %d", left.pid)
-                return True
-            # Ours, by pid and start time, and deaf: nobody else would ever end it.
-            await running.end(grace=0)
+        if left and await self._take(left, ADOPT):
+            log.info("adopted Envoy, pid %d", left.pid)
+            return True
         port = left.admin if left else 0
         for _ in range(ATTEMPTS):
             if await self._launch(port):
@@ -119,12 +116,18 @@ class EnvoyProcess:
 
     async def stop(self, deadline: float = 10.0) -> None:
         """Let requests under way finish, then end it; after `deadline` seconds without mercy."""
+        if self._spawning:
+            await asyncio.wait({self._spawning})
+        if self._process is None and (left := self._recorded()):
+            # Started, and nobody waited until it served.
+            self._process = OsProcess.adopt(left.pid, left.started)
         if self._process is None:
             return
-        with contextlib.suppress(TimeoutError, ProviderError):
-            async with asyncio.timeout(deadline):
-                await self._quit()
-                await self.died()
+        if self._admin:
+            with contextlib.suppress(TimeoutError, ProviderError):
+                async with asyncio.timeout(deadline):
+                    await self._quit()
+                    await self.died()
         await self._process.end(grace=0)
         self._state.unlink(missing_ok=True)
         await self.close()
@@ -133,6 +136,7 @@ class EnvoyProcess:
         """Let go of it without ending it."""
         if self._admin:
             await self._admin.close()
+        self._admin = None
         if self._process:
             self._process.release()
         self._process = None
@@ -166,18 +170,31 @@ class EnvoyProcess:
             *("--drain-time-s", str(DRAIN)),
             *("--file-flush-interval-msec", "1000"),
         ]
-        pid = await self._detached(command)
-        # Before it is awaited: whoever comes after a crash now must find it.
-        since = started(pid) or ""
-        self._state.write_text(json.dumps(asdict(Known(pid, since, port))))
-        process = OsProcess.adopt(pid, since)
-        if process is None:
+        # Once begun it is seen through, or a cancelled start would leave one that nobody knows.
+        self._spawning = asyncio.create_task(self._spawn(command, port))
+        known = await asyncio.shield(self._spawning)
+        if not await self._take(known, START):
             return False
-        if not await self._answers(process, port, START):
-            await process.end(grace=0)
-            return False
-        log.info("started Envoy, pid %d", pid)
+        log.info("started Envoy, pid %d", known.pid)
         return True
+
+    async def _take(self, known: Known, within: float) -> bool:
+        """Hold this one if it serves. If not it is ended: nobody else would ever do that."""
+        self._process = OsProcess.adopt(known.pid, known.started)
+        if self._process is None:
+            return False
+        if await self._answers(self._process, known.admin, within):
+            return True
+        await self._process.end(grace=0)
+        self._process = None
+        return False
+
+    async def _spawn(self, command: list[str], port: int) -> Known:
+        pid = await self._detached(command)
+        known = Known(pid, started(pid) or "", port)
+        # At once: whoever comes after a crash now must find it.
+        self._state.write_text(json.dumps(asdict(known)))
+        return known
 
     def _initial_files(self) -> None:
         """Envoy waits for the lists of listeners and clusters, so both exist from the start."""
@@ -209,7 +226,7 @@ class EnvoyProcess:
             async with asyncio.timeout(within):
                 while not process.exited.done():
                     if await self._serves(admin):
-                        self._process, self._admin = process, admin
+                        self._admin = admin
                         return True
                     await asyncio.sleep(0.02)
         await admin.close()

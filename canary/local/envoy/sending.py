@@ -12,6 +12,9 @@ from canary.local.envoy.names import Json
 DEADLINE = 5.0
 """Seconds in which Envoy has to say what became of a file; it takes some milliseconds."""
 
+EACH = 0.02
+"""Seconds more for each resource in it: a thousand Routes at once take some."""
+
 File = tuple[str, str]
 """Kind (lds, cds or rds) and, for the last, the shard."""
 Batch = Mapping[File, Sequence[Json]]
@@ -35,11 +38,12 @@ class Sender:
         if not versions:
             return ""
         words = "nobody has asked yet"
+        patience = DEADLINE + EACH * sum(len(batch[file]) for file in versions)
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(patience):
                 words = await self._answer(admin, versions, mark)
         except TimeoutError:
-            silent = f"Envoy has not taken its configuration for {DEADLINE:g} s"
+            silent = f"Envoy has not taken its configuration for {patience:g} s"
             raise ProviderError(silent) from None
         finally:
             if words:

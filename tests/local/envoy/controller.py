@@ -13,7 +13,7 @@ async def main(folder: Path) -> None:
     cluster = await Embedded.open(folder / "state.db")
     plane = DataPlane(cluster, Cache(cluster), folder / "state", workers=1)
     await plane.start()
-    print(plane.pid, flush=True)  # noqa: T201 - what the test waits for
+    print(plane.pid, flush=True)
     await plane.run()
 
 

@@ -22,6 +22,7 @@ from canary.errors import LocalError
 from canary.local.envoy import binary
 from canary.local.envoy.names import PROCESS, ROUTE
 from canary.local.envoy.ports import free_port
+from canary.local.envoy.process import EnvoyProcess
 from canary.routers.envoy import Envoy
 from tests.local.envoy.place import Place, Service, a_place, until
 
@@ -53,6 +54,22 @@ async def test_a_stop_ends_envoy(tmp_path: Path) -> None:
         pid = place.plane.pid
         assert not gone(pid)
     await until_gone(pid)
+
+
+async def test_envoy_has_nothing_to_complain_about(place: Place) -> None:
+    await place.both()
+    settings = {"tracing": "127.0.0.1:9", "rate-limit": "5/s", "max-connections": "5"}
+    service = {
+        "match": [{"uri": {"prefix": "/"}, "headers": {"x": {"regex": ".*"}}}],
+        "retries": {"attempts": 2, "retryOn": "5xx,503"},
+        "corsPolicy": {"allowOrigin": ["*"]},
+        "trafficPolicy": {
+            "connectionPool": {"http": {"maxRetries": 2, "maxRequestsPerConnection": 5}},
+            "outlierDetection": {"consecutiveGatewayErrors": 3, "minHealthPercent": 10},
+        },
+    }
+    await place.route(place.canary(service, annotations=settings), Split.to_canary(50))
+    assert (place.folder / "state" / "envoy.log").read_text() == ""
 
 
 async def test_a_stop_lets_requests_under_way_finish(place: Place) -> None:
@@ -169,6 +186,25 @@ async def test_an_envoy_that_is_deaf_is_replaced(
     await place.begin()
     assert place.plane.pid != pid
     await until_gone(pid)
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_running(tmp_path: Path) -> None:
+    envoy = EnvoyProcess(tmp_path)
+    starting = asyncio.create_task(envoy.start())
+
+    async def spawned() -> bool:
+        return (tmp_path / "envoy.log").exists()
+
+    await until(spawned, True)
+    starting.cancel()
+    await asyncio.wait({starting})
+    await envoy.stop()
+    bootstrap = str(tmp_path / "bootstrap.json")
+    assert not [each for each in psutil.process_iter(["cmdline"]) if runs(each, bootstrap)]
+
+
+def runs(process: psutil.Process, bootstrap: str) -> bool:
+    return bootstrap in (process.info["cmdline"] or [])
 
 
 async def test_a_stop_does_not_wait_longer_than_it_may(place: Place) -> None:
