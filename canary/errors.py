@@ -5,6 +5,7 @@
     * UnknownName        nothing here goes by that name; the nearest one is suggested
   * ClusterError         the API server (or the embedded one) said no; the next tick tries again
     * NotFound           no such object
+      * NoSuchKind       nor any of its kind: a CRD isn't installed
     * AlreadyExists      somebody was faster
     * Conflict           somebody else wrote the object first
     * Forbidden          a permission is missing
@@ -79,6 +80,10 @@ class ClusterError(CanaryError):
 
 
 class NotFound(ClusterError):
+    pass
+
+
+class NoSuchKind(NotFound):
     pass
 
 

@@ -36,6 +36,8 @@ def validate(
         loaded = _load(files)
     except SpecError as error:
         return _report(output, list(error.problems), [], 0)
+    if loaded.others and not is_data(output):
+        print(f"left alone: {', '.join(loaded.others)}")
     return _report(output, [], list(loaded.warnings), len(loaded.objects))
 
 

@@ -7,16 +7,21 @@ changes since then are no longer kept, everything is listed again and only diffe
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
-from canary.cluster.port import Cluster, Kind, Manifest, Ref
+from canary.cluster.port import Cluster, Kind, Listing, Manifest, Ref
 from canary.cluster.store import ChangeType
 from canary.errors import ClusterError, Expired
 
 log = logging.getLogger(__name__)
 
 GONE_KEPT = 1000
+LASTING = 30.0
+"""Seconds after which a watch counts as one that worked, even if nothing happened."""
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""A copy of the whole object, of a Secret's content as well, in an annotation."""
 
 Subscriber = Callable[[ChangeType, Manifest | None, Manifest], None]
 """Called with what happened, the object before (`None` for `ADDED`) and the object now.
@@ -39,14 +44,43 @@ class Backoff:
         return most * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
+class Keep(Enum):
+    """What of each object is worth its memory."""
+
+    ALL = "all"
+    CONTENT = "content"
+    """Without who wrote which field, which is often half of an object."""
+    METADATA = "metadata"
+    """That it changed, and nothing that may be secret or large; the server sends no more."""
+
+    def slim(self, manifest: Manifest) -> Manifest:
+        if self is Keep.ALL:
+            return manifest
+        meta = {k: v for k, v in manifest["metadata"].items() if k != "managedFields"}
+        if APPLIED in meta.get("annotations", ()):
+            meta["annotations"] = {k: v for k, v in meta["annotations"].items() if k != APPLIED}
+        if self is Keep.METADATA:
+            manifest = {k: manifest[k] for k in ("apiVersion", "kind")}
+        return {**manifest, "metadata": meta}
+
+
 class Cache:
     """Objects by reference, for each kind that was started.
 
-    What it hands out is shared by everybody, and must be treated as read-only.
+    What it hands out is shared by everybody, and must be treated as read-only. `keep` says what
+    is kept of objects of a kind, and `others` of those that it doesn't name.
     """
 
-    def __init__(self, cluster: Cluster, *, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        backoff: Backoff | None = None,
+        keep: Mapping[Kind, Keep] | None = None,
+        others: Keep = Keep.ALL,
+    ) -> None:
         self._cluster, self._backoff = cluster, backoff or Backoff()
+        self._keep, self._others = keep or {}, others
         self._objects: dict[Kind, dict[Ref, Manifest]] = {}
         self._feeds: dict[tuple[Kind, str], _Feed] = {}
         self._subscribers: dict[Kind, list[Subscriber]] = {}
@@ -60,7 +94,9 @@ class Cache:
         if (kind, "") in self._feeds or (kind, namespace) in self._feeds:
             return
         objects = self._objects.setdefault(kind, {})
-        feed = _Feed(self._cluster, self._backoff, kind, namespace, objects, self._tell)
+        keep = self._keep.get(kind, self._others)
+        scope = _Scope(kind, namespace, keep)
+        feed = _Feed(self._cluster, self._backoff, scope, objects, self._tell)
         narrower = [key for key in self._feeds if key[0] == kind and not namespace]
         self._feeds[kind, namespace] = feed
         for key in narrower:
@@ -107,6 +143,10 @@ class Cache:
             for feed in feeds:
                 await feed.synced.wait()
 
+    def trouble(self, kind: Kind) -> str:
+        """Why a kind can't be listed or watched now, or an empty string."""
+        return next((feed.trouble for feed in self._of(kind) if feed.trouble), "")
+
     async def close(self) -> None:
         """End the watches. What is known stays readable."""
         for feed in self._feeds.values():
@@ -120,6 +160,19 @@ class Cache:
             _call(subscriber, change, old, new)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    kind: Kind
+    namespace: str
+    keep: Keep
+
+    def has(self, ref: Ref) -> bool:
+        return self.namespace in ("", ref.namespace)
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} in {self.namespace or 'all namespaces'}"
+
+
 class _Feed:
     """One watch, and the part of the cache that it keeps true."""
 
@@ -127,15 +180,17 @@ class _Feed:
         self,
         cluster: Cluster,
         backoff: Backoff,
-        kind: Kind,
-        namespace: str,
+        scope: _Scope,
         objects: dict[Ref, Manifest],
         tell: Callable[[Kind, ChangeType, Manifest | None, Manifest], None],
     ) -> None:
         self.synced = asyncio.Event()
+        self.trouble = ""
         self._cluster, self._backoff, self._tell = cluster, backoff, tell
-        self._kind, self._namespace, self._objects = kind, namespace, objects
+        self._scope, self._kind, self._objects = scope, scope.kind, objects
         self._since = ""
+        self._newest = 0
+        """The last resourceVersion that the server told us of."""
         self._gone: dict[str, None] = {}
         """The last uids that were deleted, oldest first."""
         self._failures = 0
@@ -150,45 +205,66 @@ class _Feed:
             await asyncio.wait({self._task})
 
     def note(self, ref: Ref, manifest: Manifest) -> None:
-        if self._namespace in ("", ref.namespace) and manifest["metadata"]["uid"] not in self._gone:
-            self._take("MODIFIED", manifest)
+        if self._scope.has(ref) and manifest["metadata"]["uid"] not in self._gone:
+            self._take("MODIFIED", self._scope.keep.slim(manifest))
 
     async def _run(self) -> None:
+        now = asyncio.get_running_loop().time
         while True:
+            began = now()
             try:
                 await self._follow()
             except Expired:
                 self._since = ""
             except ClusterError as error:
-                log.warning("the watch of %s broke: %s", self._kind.name, error)
+                self._complain(str(error))
             except Exception:
                 # One odd object must not leave everybody with a cache that silently grows old.
-                log.exception("the watch of %s failed", self._kind.name)
+                log.exception("the watch of %s failed", self._scope)
                 self._since = ""
+            if now() - began > LASTING:
+                self._failures = 0
             # Also after a watch that simply ended: servers end them every few minutes.
             await asyncio.sleep(self._backoff.delay(self._failures))
             self._failures += 1
 
-    async def _follow(self) -> None:
-        if not self._since:
-            listing = await self._cluster.list(self._kind, self._namespace)
-            self._relist(listing.items)
-            self._since = listing.resource_version
-            self.synced.set()
-        async for change in self._cluster.watch(self._kind, self._namespace, self._since):
-            self._failures = 0
-            if change.type != "BOOKMARK":
-                self._take(change.type, change.object)
-            self._since = change.object["metadata"]["resourceVersion"]
+    def _complain(self, trouble: str) -> None:
+        """Log a trouble once, and not each time it is met again."""
+        level = logging.DEBUG if trouble == self.trouble else logging.WARNING
+        log.log(level, "the watch of %s broke: %s", self._scope, trouble)
+        self.trouble = trouble
 
-    def _relist(self, items: Iterable[Manifest]) -> None:
-        listed = {Ref.of(manifest): manifest for manifest in items}
-        mine = [ref for ref in self._objects if self._namespace in ("", ref.namespace)]
-        for ref in mine:
-            if ref not in listed:
+    async def _follow(self) -> None:
+        slight = self._scope.keep is Keep.METADATA
+        kind, namespace = self._kind, self._scope.namespace
+        if not self._since:
+            listing = await self._cluster.list(kind, namespace, metadata_only=slight)
+            self._relist(listing)
+            self.trouble = ""
+            self.synced.set()
+        changes = self._cluster.watch(kind, namespace, self._since, metadata_only=slight)
+        async for change in changes:
+            self._failures, self.trouble = 0, ""
+            if change.type != "BOOKMARK":
+                self._take(change.type, self._scope.keep.slim(change.object))
+            self._heard(change.object["metadata"]["resourceVersion"])
+
+    def _heard(self, version: str) -> None:
+        self._since, self._newest = version, int(version)
+
+    def _relist(self, listing: Listing) -> None:
+        # A store that was brought back from a copy counts from where it was then. All that we
+        # have seems newer than what it lists, and is not true any more.
+        went_back = int(listing.resource_version) < self._newest
+        listed = {Ref.of(manifest): manifest for manifest in listing.items}
+        for ref in [ref for ref in self._objects if self._scope.has(ref)]:
+            if ref not in listed or (went_back and not _same(self._objects[ref], listed[ref])):
                 self._take("DELETED", self._objects[ref])
+        if went_back:
+            self._gone.clear()
         for manifest in listed.values():
-            self._take("MODIFIED", manifest)
+            self._take("MODIFIED", self._scope.keep.slim(manifest))
+        self._heard(listing.resource_version)
 
     def _take(self, change: ChangeType, new: Manifest) -> None:
         """Bring one object up to date; tell what that meant, which is nothing if it was known."""
@@ -211,6 +287,11 @@ class _Feed:
             old = None
         self._objects[ref] = new
         self._tell(self._kind, "MODIFIED" if old is not None else "ADDED", old, new)
+
+
+def _same(old: Manifest, new: Manifest) -> bool:
+    before, after = old["metadata"], new["metadata"]
+    return all(before[key] == after[key] for key in ("uid", "resourceVersion"))
 
 
 def _known(old: Manifest, new: Manifest) -> bool:

@@ -82,19 +82,29 @@ class Embedded:
         return _found(ref, stored.load() if stored else None)
 
     async def list(
-        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        namespace: str = "",
+        labels: Mapping[str, str] | None = None,
+        *,
+        metadata_only: bool = False,
     ) -> Listing:
         wanted = (labels or {}).items()
         found = self._objects.all(kind, namespace)
-        items = [stored.load() for stored in found if wanted <= stored.labels.items()]
+        load = Stored.load_metadata if metadata_only else Stored.load
+        items = [load(stored) for stored in found if wanted <= stored.labels.items()]
         return Listing(items, str(self._history.version))
 
-    def watch(self, kind: Kind, namespace: str = "", since: str = "") -> AsyncIterator[Change]:
-        if since in {"", "0"}:
-            existing = self._objects.all(kind, namespace)
-            return Watch(self._history, kind, namespace, existing, self._history.version)
+    def watch(
+        self, kind: Kind, namespace: str = "", since: str = "", *, metadata_only: bool = False
+    ) -> AsyncIterator[Change]:
+        existing: list[Stored] = []
         # What is no number can't come from here, and is treated as what is from long ago.
-        return Watch(self._history, kind, namespace, [], int(since) if since.isdecimal() else -1)
+        start = int(since) if since.isdecimal() else -1
+        if since in {"", "0"}:
+            existing, start = self._objects.all(kind, namespace), self._history.version
+        load = Stored.load_metadata if metadata_only else Stored.load
+        return Watch(self._history, kind, namespace, existing, start, load)
 
     async def create(self, manifest: Manifest, *, manager: str = CREATOR) -> Manifest:
         manifest = _named(_plain(manifest))

@@ -7,9 +7,10 @@ neither memory nor a writer's time: what it hasn't read in time is gone, and it 
 import asyncio
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from typing import Self
 
-from canary.cluster.port import Change, Kind
+from canary.cluster.port import Change, Kind, Manifest
 from canary.cluster.store import Stored, Write
 from canary.errors import ClusterError, Expired
 
@@ -90,10 +91,16 @@ class Watch:
     """An iterator over changes: first what was there at the start, if asked for, then the log."""
 
     def __init__(
-        self, history: History, kind: Kind, namespace: str, existing: list[Stored], since: int
+        self,
+        history: History,
+        kind: Kind,
+        namespace: str,
+        existing: list[Stored],
+        since: int,
+        load: Callable[[Stored], Manifest] = Stored.load,
     ) -> None:
         self._history, self._log = history, history.log(kind)
-        self._namespace = namespace
+        self._namespace, self._load = namespace, load
         self._existing = iter(existing)
         self._position = self._log.after(since)
         self._hopeless: ClusterError | None = None
@@ -110,7 +117,7 @@ class Watch:
             raise self._hopeless
         while not self._history.closed:
             if stored := next(self._existing, None):
-                return Change("ADDED", stored.load())
+                return Change("ADDED", self._load(stored))
             if self._position < self._log.first:
                 raise _expired(self._log.floor)
             if self._position == self._log.end:
@@ -119,7 +126,7 @@ class Watch:
             write = self._log.at(self._position)
             self._position += 1
             if self._namespace in ("", write.stored.ref.namespace):
-                return Change(write.type, write.stored.load())
+                return Change(write.type, self._load(write.stored))
         raise StopAsyncIteration
 
 

@@ -70,15 +70,23 @@ class Cluster(Protocol):
         ...
 
     async def list(
-        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        namespace: str = "",
+        labels: Mapping[str, str] | None = None,
+        *,
+        metadata_only: bool = False,
     ) -> Listing:
         """Read all objects of a kind; an empty namespace means all of them.
 
-        Of `labels`, an object must have each one with the same value.
+        Of `labels`, an object must have each one with the same value. With `metadata_only` an
+        object has nothing but its identity and its metadata.
         """
         ...
 
-    def watch(self, kind: Kind, namespace: str = "", since: str = "") -> AsyncIterator[Change]:
+    def watch(
+        self, kind: Kind, namespace: str = "", since: str = "", *, metadata_only: bool = False
+    ) -> AsyncIterator[Change]:
         """Changes after `since` (a resourceVersion), in order, for as long as it is iterated.
 
         With an empty `since` it begins with an `ADDED` for each object that exists. Raises, when

@@ -48,6 +48,10 @@ class Stored:
         manifest: Manifest = json.loads(self.body)
         return manifest
 
+    def load_metadata(self) -> Manifest:
+        """The same without its content."""
+        return {k: v for k, v in self.load().items() if k in {"apiVersion", "kind", "metadata"}}
+
 
 def _about(involved: Any) -> tuple[str, str, str]:
     return (

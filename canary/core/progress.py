@@ -1,22 +1,21 @@
 """A run in progress: wake the canary, move traffic step by step, watch each step, decide."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from canary.core.actions import Action, Ask, CreatePrimary, Remember, Scale, SetSplit
+from canary.core.advance import advance
 from canary.core.facts import HookType, Seen, Target, Workloads
-from canary.core.gates import ask, closed, note
+from canary.core.gates import ask, closed
 from canary.core.idle import changed
 from canary.core.intents import Intent
+from canary.core.interval import again, budget, hook_failed, watch_again, watching_traffic
 from canary.core.promote import promote
 from canary.core.safety import bring, safe
 from canary.core.start import begin, cookies
-from canary.core.steps import Stop, iterations, next_stop, strategy
 from canary.core.takeback import end
 from canary.core.transition import (
     HOLD,
     Say,
-    gate_deadline,
     interval,
     move,
     overdue,
@@ -25,7 +24,6 @@ from canary.core.transition import (
     wait,
     warn,
 )
-from canary.core.waiting import on_timeout
 from canary.crd import Canary
 from canary.crd.status import CheckRecord, Ending, Outcome, Phase, Run, Split
 
@@ -131,7 +129,7 @@ def _watch(canary: Canary, seen: Seen, run: Run) -> list[Action]:
         since = run.started_at.isoformat(timespec="seconds")
         return stall(canary, seen, f"the run has not come to an end since {since}")
     due = _begun(seen, run) + timedelta(seconds=interval(canary, seen))
-    watching = _watching(canary, run)
+    watching = watching_traffic(canary, run)
     if run.since is not None and seen.now < due and not run.wanted:
         return _glance(canary, seen, run, due, watching=watching)
     attempt = f"{run.id}-{run.interval}"
@@ -140,11 +138,11 @@ def _watch(canary: Canary, seen: Seen, run: Run) -> list[Action]:
     if any(each.passed for each in seen.hooks.get(HookType.ROLLBACK, ())):
         return end(canary, seen, run, Ending.ABORTED, "a rollback hook asked for it")
     if run.paused and not run.wanted and not watching:
-        return [move(canary, seen, run=_again(seen, run))]
+        return [move(canary, seen, run=again(seen, run))]
     if not run.prepared:
         return _prepare(canary, seen, run, attempt)
     if not watching or run.wanted:
-        return _advance(canary, seen, run, ())
+        return advance(canary, seen, run, ())
     if seen.checks is None:
         return [Ask.CHECKS]
     return _conclude(canary, seen, run, seen.checks)
@@ -163,11 +161,6 @@ def _begun(seen: Seen, run: Run) -> datetime:
     if run.since is None:
         return seen.now
     return max(each for each in (run.since, run.looked_at, seen.watched_from) if each)
-
-
-def _watching(canary: Canary, run: Run) -> bool:
-    """Whether requests reach the canary, so that there is something to judge."""
-    return bool(run.split.canary or run.split.mirrored or canary.status.iterations)
 
 
 def _glance(canary: Canary, seen: Seen, run: Run, due: datetime, *, watching: bool) -> list[Action]:
@@ -193,40 +186,14 @@ def _prepare(canary: Canary, seen: Seen, run: Run, attempt: str) -> list[Action]
         return question
     answers = seen.hooks.get(HookType.PRE_ROLLOUT, ())
     if shut := closed(answers):
-        return _hook_failed(canary, seen, run, HookType.PRE_ROLLOUT, f"{shut.name}: {shut.detail}")
+        return hook_failed(canary, seen, run, HookType.PRE_ROLLOUT, f"{shut.name}: {shut.detail}")
     say = [Say(f"{each.name} passed") for each in answers]
     say.append(Say(f"the analysis of {canary.target_name} begins"))
     prepared = run.model_copy(update={"prepared": True})
     if run.stranded:
         # All traffic is here already, on the revision before: watch what this one makes of it.
-        return _restart_interval(canary, seen, _again(seen, prepared), *say)
-    return _advance(canary, seen, prepared, tuple(say))
-
-
-def _hook_failed(canary: Canary, seen: Seen, run: Run, hook: HookType, detail: str) -> list[Action]:
-    text = f"{hook} hook failed: {detail}"
-    failed = canary.status.failed_checks + 1
-    if failed >= canary.spec.analysis.effective_threshold:
-        return end(canary, seen, run, Ending.FAILED, f"{_budget(canary, failed)}; {text}")
-    run = _again(seen, run)
-    return [move(canary, seen, warn(text), run=run, failed_checks=failed)]
-
-
-def _again(seen: Seen, run: Run, checks: tuple[CheckRecord, ...] | None = None) -> Run:
-    """The same step, watched for another interval."""
-    changes: dict[str, object] = {
-        "since": seen.now,
-        "looked_at": None,
-        "interval": run.interval + 1,
-        "unready_since": None,
-    }
-    if checks is not None:
-        changes["checks"] = checks
-    return run.model_copy(update=changes)
-
-
-def _budget(canary: Canary, failed: int) -> str:
-    return f"failed check {failed} of {canary.spec.analysis.effective_threshold}"
+        return watch_again(canary, seen, again(seen, prepared), *say)
+    return advance(canary, seen, prepared, tuple(say))
 
 
 def _conclude(
@@ -239,8 +206,8 @@ def _conclude(
         return _held(canary, seen, run, checks)
     passed = run.model_copy(update={"checks": checks, "held_since": None})
     if run.paused:
-        return _restart_interval(canary, seen, _again(seen, passed, checks), stalled="")
-    return _advance(canary, seen, passed, ())
+        return watch_again(canary, seen, again(seen, passed, checks), stalled="")
+    return advance(canary, seen, passed, ())
 
 
 def _failed(canary: Canary, seen: Seen, run: Run, checks: tuple[CheckRecord, ...]) -> list[Action]:
@@ -249,142 +216,23 @@ def _failed(canary: Canary, seen: Seen, run: Run, checks: tuple[CheckRecord, ...
     failed = canary.status.failed_checks + 1
     if failed >= canary.spec.analysis.effective_threshold:
         run = run.model_copy(update={"checks": checks})
-        return end(canary, seen, run, Ending.FAILED, f"{text} ({_budget(canary, failed)})")
-    say = warn(f"{text} ({_budget(canary, failed)})")
-    again = _again(seen, run, checks).model_copy(update={"held_since": None})
-    return _restart_interval(canary, seen, again, say, failures=1)
+        return end(canary, seen, run, Ending.FAILED, f"{text} ({budget(canary, failed)})")
+    say = warn(f"{text} ({budget(canary, failed)})")
+    same = again(seen, run, checks).model_copy(update={"held_since": None})
+    return watch_again(canary, seen, same, say, failures=1)
 
 
 def _held(canary: Canary, seen: Seen, run: Run, checks: tuple[CheckRecord, ...]) -> list[Action]:
     """Unknown is not a verdict: the step is watched for another interval, at no one's cost."""
     unknown = [each for each in checks if each.outcome != Outcome.PASS]
     text = "; ".join(each.reason for each in unknown)
-    again = _again(seen, run, checks)
-    again = again.model_copy(update={"since": run.since, "looked_at": seen.now})
+    same = again(seen, run, checks)
+    same = same.model_copy(update={"since": run.since, "looked_at": seen.now})
     if run.held_since is None:
         say = warn(f"held at {run.split.canary}%: {text}")
-        again = again.model_copy(update={"held_since": seen.now})
-        return _restart_interval(canary, seen, again, say)
+        same = same.model_copy(update={"held_since": seen.now})
+        return watch_again(canary, seen, same, say)
     if seen.now >= run.held_since + HOLD and not canary.status.stalled:
         why = f"no conclusion for {HOLD.total_seconds() / 60:g} minutes: {text}"
-        return _restart_interval(canary, seen, again, warn(why, "error"), stalled=why)
-    return _restart_interval(canary, seen, again)
-
-
-def _restart_interval(
-    canary: Canary, seen: Seen, run: Run, *say: Say, failures: int = 0, **fields: Any
-) -> list[Action]:
-    """Watch the same step again. The rollout hooks are called for it as for any interval."""
-    if question := ask(canary, seen, HookType.ROLLOUT, f"{run.id}-{run.interval}"):
-        return question
-    failed = canary.status.failed_checks + failures
-    if shut := closed(seen.hooks.get(HookType.ROLLOUT, ())):
-        failed += 1
-        text = f"rollout hook failed: {shut.name}: {shut.detail}"
-        if failed >= canary.spec.analysis.effective_threshold:
-            return end(canary, seen, run, Ending.FAILED, f"{_budget(canary, failed)}; {text}")
-        say = (*say, warn(text))
-    return [move(canary, seen, *say, run=run, failed_checks=failed, **fields)]
-
-
-def _advance(canary: Canary, seen: Seen, run: Run, say: tuple[Say, ...]) -> list[Action]:
-    """The step went well (or there was none): on to the next one, or to promotion."""
-    weighted = strategy(canary.spec.analysis, seen.abilities) == "canary"
-    attempt = f"{run.id}-{run.interval}"
-    if weighted and not run.split.mirrored and canary.status.phase == Phase.PROGRESSING:
-        if question := ask(canary, seen, HookType.CONFIRM_TRAFFIC_INCREASE, attempt):
-            return question
-        run, told = note(seen, run, HookType.CONFIRM_TRAFFIC_INCREASE)
-        say = (*say, *told)
-        if closed(seen.hooks.get(HookType.CONFIRM_TRAFFIC_INCREASE, ())):
-            answer = _in_time(canary, seen, run)
-            if answer == "reject":
-                reason = "approval of more traffic did not come in time"
-                return end(canary, seen, run, Ending.FAILED, reason)
-            if answer == "wait":
-                return _not_more(canary, seen, run, say)
-    stop = None if run.stranded else next_stop(canary, seen.abilities)
-    if stop is None:
-        return _approve(canary, seen, run, say)
-    return _step(canary, seen, run, stop, say)
-
-
-def _in_time(canary: Canary, seen: Seen, run: Run) -> str:
-    """What a closed gate for more traffic means: `wait` until its deadline, then what it says."""
-    gate = run.gates.get(HookType.CONFIRM_TRAFFIC_INCREASE)
-    limit = gate_deadline(canary, HookType.CONFIRM_TRAFFIC_INCREASE)
-    if gate is None or seen.now < gate.since + limit:
-        return "wait"
-    return on_timeout(canary, HookType.CONFIRM_TRAFFIC_INCREASE)
-
-
-def _not_more(canary: Canary, seen: Seen, run: Run, say: tuple[Say, ...]) -> list[Action]:
-    """Watch the same weight for another interval, with the load that its hooks may bring."""
-    again = _again(seen, run).model_copy(update={"wanted": ""})
-    if not _watching(canary, run):
-        return [move(canary, seen, *say, run=again)]
-    return _restart_interval(canary, seen, again, *say)
-
-
-def _step(canary: Canary, seen: Seen, run: Run, stop: Stop, say: tuple[Say, ...]) -> list[Action]:
-    """Move traffic. Its rollout hooks go first, so that a load test they start finds it moved."""
-    after = _again(seen, run)
-    if question := ask(canary, seen, HookType.ROLLOUT, f"{run.id}-{after.interval}"):
-        return question
-    if shut := closed(seen.hooks.get(HookType.ROLLOUT, ())):
-        return _hook_failed(canary, seen, run, HookType.ROLLOUT, f"{shut.name}: {shut.detail}")
-    after = after.model_copy(update={"split": stop.split, "step": run.step + 1, "wanted": ""})
-    return [
-        move(
-            canary,
-            seen,
-            *say,
-            Say(_advance_words(canary, stop)),
-            phase=Phase.PROGRESSING,
-            run=after,
-            canary_weight=0 if stop.split.matched else stop.split.canary,
-            iterations=stop.iteration,
-            stalled="",
-            **cookies(canary, stop.split, run),
-        ),
-        SetSplit(safe(stop.split, seen.workloads or Workloads(None, None))),
-    ]
-
-
-def _advance_words(canary: Canary, stop: Stop) -> str:
-    name = f"{canary.namespace}/{canary.name}"
-    if stop.iteration and stop.split.canary == 100 and not stop.split.matched:
-        return f"{name}: all traffic goes to the canary"
-    if stop.iteration:
-        count = iterations(canary.spec.analysis)
-        return f"{name}: iteration {stop.iteration} of {count}"
-    if stop.split.mirrored:
-        return f"{name}: traffic is mirrored to the canary"
-    return f"{name}: the canary gets {stop.split.canary}%"
-
-
-def _approve(canary: Canary, seen: Seen, run: Run, say: tuple[Say, ...]) -> list[Action]:
-    """Every step went well. Promote, if the gate agrees."""
-    attempt = f"{run.id}-{run.interval}"
-    if question := ask(canary, seen, HookType.CONFIRM_PROMOTION, attempt):
-        return question
-    run, told = note(seen, run, HookType.CONFIRM_PROMOTION)
-    waiting = canary.status.phase == Phase.WAITING_PROMOTION
-    if closed(seen.hooks.get(HookType.CONFIRM_PROMOTION, ())):
-        if waiting and overdue(canary, seen):
-            return _gate_late(canary, seen, run)
-        run = _again(seen, run).model_copy(update={"wanted": ""})
-        return _restart_interval(canary, seen, run, *say, *told, phase=Phase.WAITING_PROMOTION)
-    return promote(canary, seen, run, "every check passed", *say, *told)
-
-
-def _gate_late(canary: Canary, seen: Seen, run: Run) -> list[Action]:
-    """Nobody answered in time; the hook says what that means."""
-    match on_timeout(canary, HookType.CONFIRM_PROMOTION):
-        case "approve":
-            return promote(canary, seen, run, "approval was given by its deadline")
-        case "reject":
-            reason = "approval to promote did not come in time"
-            return end(canary, seen, run, Ending.FAILED, reason)
-        case _:
-            return stall(canary, seen, "approval to promote has not come in time")
+        return watch_again(canary, seen, same, warn(why, "error"), stalled=why)
+    return watch_again(canary, seen, same)

@@ -7,7 +7,7 @@ from typing import Any
 
 from canary.crd.canary import Canary
 from canary.crd.documents import documents
-from canary.crd.manifest import KINDS, read
+from canary.crd.manifest import KINDS, foreign, read
 from canary.crd.resource import Resource
 from canary.errors import LocalError, Problem, SpecError
 
@@ -23,6 +23,8 @@ class Loaded:
     warnings: tuple[Problem, ...]
     sources: tuple[str, ...] = ()
     """For each object the file it came from."""
+    others: tuple[str, ...] = ()
+    """Files and kinds of objects that are somebody else's, which are left alone."""
 
 
 def load_text(text: str, source: str = "<input>") -> Loaded:
@@ -55,12 +57,16 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _load(contents: Iterable[tuple[str, str | bytes]]) -> Loaded:
     objects: list[Placed] = []
+    others: list[str] = []
     errors: list[Problem] = []
     warnings: list[Problem] = []
     for source, content in contents:
         manifests, wrong = _manifests(content, source)
         errors += wrong
         for i, manifest in enumerate(manifests, 1):
+            if foreign(manifest):
+                others.append(f"{source}: {manifest['kind']}")
+                continue
             place = source if len(manifests) == 1 else f"{source}, object {i}"
             resource, wrong, doubtful = read(manifest, source, place, written=True)
             errors += wrong
@@ -71,7 +77,7 @@ def _load(contents: Iterable[tuple[str, str | bytes]]) -> Loaded:
     if errors:
         raise SpecError(*errors)
     sources, resources = zip(*objects, strict=True) if objects else ((), ())
-    return Loaded(resources, tuple(warnings), sources)
+    return Loaded(resources, tuple(warnings), sources, tuple(others))
 
 
 def _manifests(content: str | bytes, source: str) -> tuple[list[Any], list[Problem]]:

@@ -92,6 +92,20 @@ def read(manifest: Any, source: str, place: str = "", *, written: bool = False) 
     return Read(resource, [*errors, *checked.errors], list(checked.warnings))
 
 
+def foreign(manifest: Any) -> bool:
+    """Whether this is somebody else's object, such as the Deployment that a Canary releases.
+
+    What is in a group of ours, or called nearly like a kind of ours, is ours and mistyped.
+    """
+    if not isinstance(manifest, dict):
+        return False
+    version, kind = manifest.get("apiVersion"), manifest.get("kind")
+    if not isinstance(version, str) or not isinstance(kind, str) or not version or not kind:
+        return False
+    ours = {version_of(model).split("/", maxsplit=1)[0] for model in KINDS.values()}
+    return version.split("/", maxsplit=1)[0] not in ours and not nearest(kind, list(KINDS))
+
+
 def _unknown_kind(kind: Any, place: str) -> Problem:
     near = nearest(kind, list(KINDS)) if isinstance(kind, str) else ""
     return Problem(place, "kind", found(kind), f"one of {', '.join(KINDS)}", near)

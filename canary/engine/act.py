@@ -103,7 +103,7 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The merge patch from one JSON object to another; a key that is gone becomes None.
 
     >>> difference({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4}})
-    {'b': {'c': 4, 'd': None}}
+    {'b': {'d': None, 'c': 4}}
     """
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():

@@ -92,6 +92,11 @@ class Controller:
         job = self._scheduler.get_job(key)
         return job.next_run_time if job else None
 
+    @property
+    def resting(self) -> bool:
+        """Whether no Canary is being looked at just now."""
+        return not (self._running or self._again)
+
     def wake(self, key: str) -> None:
         """Look at a Canary now, or once more if that is being done already."""
         if self._closing or key not in self._subjects:
@@ -199,7 +204,7 @@ class Controller:
             self._forget(key)
             return
         known = self._subjects.get(key)
-        read = reading(manifest, known.canary if known else None)
+        read = reading(manifest, known.canary if known else None, known.problem if known else "")
         if read.problem and read.problem != (known.problem if known else ""):
             # What is running goes on with the spec that it was started with.
             log.warning("the manifest is not valid", canary=key, error=read.problem)

@@ -6,10 +6,13 @@ A running release must neither stop nor change its mind because of an edit that 
 
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from canary.cluster.port import Manifest, Ref
 from canary.core.transition import conditions
 from canary.crd import Canary, dump
 from canary.crd.manifest import read
+from canary.crd.resource import Metadata
 from canary.crd.status import CanaryStatus, Condition
 from canary.engine.parts import Parts
 
@@ -26,11 +29,14 @@ class Reading:
     """What is wrong with the manifest; empty for a valid one."""
 
 
-def reading(manifest: Manifest, last: Canary | None) -> Reading:
+def reading(manifest: Manifest, last: Canary | None, problem: str = "") -> Reading:
     """Read a Canary; `last` is how it was read before, whose spec stands in for one that is wrong.
 
-    One that is being deleted goes by whatever can be read of it, so that it can go.
+    `problem` is what was wrong with it then. One that is being deleted goes by whatever can be
+    read of it, so that it can go.
     """
+    if last is not None and (same := _same_spec(manifest, last)):
+        return Reading(same, problem)
     found, errors, _ = read(manifest, "")
     canary = found if isinstance(found, Canary) else None
     if not errors:
@@ -41,6 +47,18 @@ def reading(manifest: Manifest, last: Canary | None) -> Reading:
         if isinstance(standing_in, Canary) and not wrong:
             return Reading(standing_in, problem)
     return Reading(canary if canary and canary.deleting else None, problem)
+
+
+def _same_spec(manifest: Manifest, last: Canary) -> Canary | None:
+    """Nearly all that ever changes is the status, and then the spec need not be checked again."""
+    try:
+        meta = Metadata.model_validate(manifest["metadata"], by_alias=True, by_name=False)
+        if not meta.generation or (meta.uid, meta.generation) != (last.uid, last.generation):
+            return None
+        status = CanaryStatus.model_validate(manifest.get("status") or {})
+    except ValidationError:
+        return None
+    return last.model_copy(update={"metadata": meta, "status": status})
 
 
 async def show(parts: Parts, ref: Ref, canary: Canary | None, problem: str) -> None:

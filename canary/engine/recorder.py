@@ -32,6 +32,9 @@ TOLD_AGAIN = timedelta(minutes=30)
 """How old something may be that a new process tells once more, as the last one may have died
 before it had. Events are kept for an hour, and until then a second one of the same is refused."""
 
+GRACE = 5.0
+"""Seconds that calls under way get at the end."""
+
 
 class About(NamedTuple):
     """The object that an Event is about."""
@@ -64,6 +67,8 @@ class Recorder:
         self._cluster, self._hooks, self._numbers, self._now = cluster, hooks, numbers, now
         self._told: dict[str, int] = {}
         self._calls: dict[str, asyncio.Task[None]] = {}
+        """The last call of each Canary; it waits for the one before it."""
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def tell(self, canary: Canary) -> None:
         """Tell what the last transition has to tell, unless this process has done so."""
@@ -111,10 +116,13 @@ class Recorder:
 
     async def close(self) -> None:
         """Give calls under way a moment to end."""
-        if calls := list(self._calls.values()):
-            _, late = await asyncio.wait(calls, timeout=5)
-            for call in late:
-                call.cancel()
+        if not self._under_way:
+            return
+        _, late = await asyncio.wait(self._under_way, timeout=GRACE)
+        for call in late:
+            call.cancel()
+        if late:
+            await asyncio.wait(late)
 
     async def _event(self, about: About, announcement: Announcement) -> None:
         """Write one Event, under a name that makes a second one of the same impossible."""
@@ -133,9 +141,11 @@ class Recorder:
         before = self._calls.get(canary.uid)
         task = asyncio.create_task(self._call(canary, wanted, before))
         self._calls[canary.uid] = task
+        self._under_way.add(task)
         task.add_done_callback(lambda done: self._ended(canary.uid, done))
 
     def _ended(self, uid: str, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
         if self._calls.get(uid) is task:
             del self._calls[uid]
         if not task.cancelled() and (error := task.exception()):

@@ -25,7 +25,12 @@ async def tick(parts: Parts, canary: Canary) -> Wait | None:
     if canary.status.run and canary.status.run.since:
         await parts.checks.resume(canary, parts.now())
     for _ in range(DECISIONS):
-        seen, actions = await _decide(parts, canary)
+        try:
+            seen, actions = await _decide(parts, canary)
+        except CanaryError as error:
+            # Not even a decision: `explain` would otherwise know nothing of it.
+            parts.journal.note(canary, Seen(now=parts.now()), [], error=str(error))
+            raise
         deeds = [each for each in actions if not isinstance(each, Wait | Ask | AskHooks)]
         if not deeds:
             waiting = next((each for each in actions if isinstance(each, Wait)), None)

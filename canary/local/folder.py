@@ -116,6 +116,9 @@ class Folder:
         loaded, problems = await asyncio.to_thread(understood, files)
         for file in files:
             self._complain(file, problems.get(file, ""))
+        if loaded.others:
+            left = ", ".join(loaded.others)
+            self._complain("others", f"not run here, only in a cluster: {left}")
         wanted = self._wanted(loaded)
         leaving = {Ref.of(each) for each in existing if each["metadata"].get("deletionTimestamp")}
         settled = await self._apply(wanted, leaving)

@@ -5,12 +5,13 @@ What a kind of workload looks like is its own file's business; what is the same 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from canary.cluster.cache import Cache
 from canary.cluster.port import Cluster, Kind, Manifest, Ref
+from canary.cluster.store import ChangeType
 from canary.core.facts import Primary, Target
 from canary.core.facts import Workloads as Facts
 from canary.core.revision import revision
@@ -27,12 +28,14 @@ KEPT = 6
 """Recorded templates a Canary keeps beside those it still needs."""
 
 
-@dataclass(frozen=True, slots=True)
 class Workloads:
     """Target and primary of any Canary. Raises `ClusterError` where the cluster says no."""
 
-    cluster: Cluster
-    cache: Cache
+    def __init__(self, cluster: Cluster, cache: Cache) -> None:
+        self.cluster, self.cache = cluster, cache
+        self._recorded: dict[tuple[str, str], dict[str, Ref]] = {}
+        """By namespace and Canary: a look costs the same however many Canaries there are."""
+        cache.subscribe(RECORDS, self._record_changed)
 
     def refs(self, canary: Canary) -> list[Ref]:
         """Target and primary."""
@@ -120,12 +123,22 @@ class Workloads:
             return await self.cluster.get(self._primary_ref(canary))
 
     def _records(self, canary: Canary) -> dict[str, Ref]:
-        """Revisions whose templates are recorded for this Canary."""
-        return {
-            item["metadata"]["annotations"][REVISION]: Ref.of(item)
-            for item in self.cache.items(RECORDS, canary.namespace)
-            if item["metadata"].get("labels", {}).get(RECORD_LABEL) == canary.name
-        }
+        """Revisions whose templates are recorded for this Canary, oldest first."""
+        return self._recorded.get((canary.namespace, canary.name), {})
+
+    def _record_changed(self, change: ChangeType, old: Manifest | None, new: Manifest) -> None:
+        for manifest, known in ((old, False), (new, change != "DELETED")):
+            meta = manifest["metadata"] if manifest else {}
+            owner, name = (meta.get(each) or {} for each in ("labels", "annotations"))
+            if RECORD_LABEL not in owner or REVISION not in name:
+                continue  # StatefulSets and DaemonSets keep theirs here, too
+            records = self._recorded.setdefault((meta["namespace"], owner[RECORD_LABEL]), {})
+            if known:
+                records[name[REVISION]] = Ref.of(new)
+            else:
+                records.pop(name[REVISION], None)
+            if not records:
+                del self._recorded[meta["namespace"], owner[RECORD_LABEL]]
 
     async def _record(self, canary: Canary, name: str, template: Manifest) -> None:
         ref = _record_ref(canary, name)
@@ -146,9 +159,10 @@ class Workloads:
 
     async def _forget(self, canary: Canary, needed: set[str]) -> None:
         records = self._records(canary)
-        spare = [name for name in records if name not in needed]
-        for name in spare[: max(0, len(spare) - KEPT)]:
-            await self.cluster.delete(records[name])
+        spare = [ref for name, ref in records.items() if name not in needed]
+        for ref in spare[: max(0, len(spare) - KEPT)]:
+            with suppress(NotFound):
+                await self.cluster.delete(ref)
 
 
 def owner(canary: Canary) -> Mapping[str, Any]:

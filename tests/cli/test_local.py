@@ -73,7 +73,7 @@ def test_a_folder_runs_and_is_found_until_ctrl_c(
 def test_a_folder_that_is_not_there(program: Cli, tmp_path: Path) -> None:
     done = program("local", str(tmp_path / "nowhere"), "--port", "0")
     assert done.code == 1
-    assert "nowhere is not a folder" in done.err
+    assert "nowhere does not exist" in done.err
     assert "Traceback" not in done.err
 
 

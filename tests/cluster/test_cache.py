@@ -28,19 +28,29 @@ class Flaky(Embedded):
         self.watching: list[Cut] = []
         self.listed_again = asyncio.Event()
 
-    async def list(self, kind: Kind, namespace: str = "", labels: Any = None) -> Listing:
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        labels: Any = None,
+        *,
+        metadata_only: bool = False,
+    ) -> Listing:
         self.lists += 1
         if self.failures:
             raise self.failures.pop(0)
         if self.lists > 1:
             self.listed_again.set()
-        return await super().list(kind, namespace, labels)
+        return await super().list(kind, namespace, labels, metadata_only=metadata_only)
 
-    def watch(self, kind: Kind, namespace: str = "", since: str = "") -> AsyncIterator[Change]:
+    def watch(
+        self, kind: Kind, namespace: str = "", since: str = "", *, metadata_only: bool = False
+    ) -> AsyncIterator[Change]:
         self.watches += 1
         if self.failures:
             raise self.failures.pop(0)
-        cut = Cut(super().watch(kind, namespace, since), self)
+        inner = super().watch(kind, namespace, since, metadata_only=metadata_only)
+        cut = Cut(inner, self)
         self.watching.append(cut)
         return cut
 

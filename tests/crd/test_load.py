@@ -17,6 +17,17 @@ def named(name: str, target: str = "") -> str:
     return yaml.safe_dump(document)
 
 
+def test_objects_of_others_are_left_alone_and_named() -> None:
+    deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: podinfo}\n"
+    loaded = load_text(deployment, "app.yaml")
+    assert (loaded.objects, loaded.others) == ((), ("app.yaml: Deployment",))
+
+
+def test_a_mistyped_kind_of_ours_is_not_taken_for_somebody_elses() -> None:
+    with pytest.raises(SpecError, match="did you mean 'Canary'"):
+        load_text("apiVersion: example.test/v1\nkind: Canry\nmetadata: {name: podinfo}\n")
+
+
 def test_reads_all_documents_of_a_folder_in_order_of_the_names(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text(f"{named('b')}---\n---\n{named('c')}")
     (tmp_path / "a.yml").write_text(named("a"))

@@ -126,7 +126,7 @@ class Place:
 
     async def rests(self) -> None:
         """No tick is under way, and none is about to be."""
-        await eventually(lambda: not (self.controller._running or self.controller._again))
+        await eventually(lambda: self.controller.resting)
 
     async def events(self, name: str = "app") -> list[Manifest]:
         listing = await self.cluster.list(EVENT, "test")

@@ -50,14 +50,21 @@ class Port:
         return await self._cluster.get(ref)
 
     async def list(
-        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None
+        self,
+        kind: Kind,
+        namespace: str = "",
+        labels: Mapping[str, str] | None = None,
+        *,
+        metadata_only: bool = False,
     ) -> Listing:
         self._read(f"list {kind.name}")
-        return await self._cluster.list(kind, namespace, labels)
+        return await self._cluster.list(kind, namespace, labels, metadata_only=metadata_only)
 
-    def watch(self, kind: Kind, namespace: str = "", since: str = "") -> AsyncIterator[Change]:
+    def watch(
+        self, kind: Kind, namespace: str = "", since: str = "", *, metadata_only: bool = False
+    ) -> AsyncIterator[Change]:
         self._read(f"watch {kind.name}")
-        return self._cluster.watch(kind, namespace, since)
+        return self._cluster.watch(kind, namespace, since, metadata_only=metadata_only)
 
     async def create(self, manifest: Manifest) -> Manifest:
         made: Manifest = await self._write(

@@ -18,14 +18,15 @@ class Receiver:
     """Path, idempotency key and body of each call, in order."""
     answers: dict[str, int] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
-    """Paths that nobody answers."""
+    """Paths that nobody answers until they are released."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.Response:
         path = request.path.strip("/")
         key = request.headers["Idempotency-Key"]
         self.arrived.append((path, key, json.loads(await request.read())))
         if path in self.hanging:
-            await asyncio.sleep(60)
+            await self.released.wait()
         return web.Response(status=self.answers.get(path, 200))
 
     def called(self) -> list[str]:

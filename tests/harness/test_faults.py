@@ -21,7 +21,7 @@ from tests.harness.manifests import (
     service,
 )
 
-PARTS = ("etcd", "kube-apiserver", "kube-controller-manager")
+PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "node")
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -32,7 +32,8 @@ async def test_goes_on_after_a_part_was_killed(
     await api.apply(service(namespace))
     await api.apply(deployment(namespace))
     await api.until(ref, rolled)
-    (part,) = [each for each in cluster.control_plane.components if each.name == name]
+    parts = (*cluster.control_plane.components, cluster.node)
+    (part,) = [each for each in parts if each.name == name]
     part.restart()
     await eventually(lambda: changed(api, namespace))
     await api.until(ref, rolled, timeout=60)

@@ -162,6 +162,16 @@ async def test_a_client_in_a_pod_finds_its_service_account(
     await told(cluster, namespace, f"system:serviceaccount:{namespace}:default")
 
 
+async def test_logs_are_asked_for_through_the_api_server(
+    cluster: Cluster, api: Api, namespace: str
+) -> None:
+    ref = Ref.of(await api.create(pod(namespace, script("echo one; echo two; sleep 60"))))
+    await told(cluster, namespace, "two")
+    path = await api.path(ref, "log")
+    assert await api.request("GET", path) == "one\ntwo\n"
+    assert await api.request("GET", path, params={"tailLines": "1"}) == "two\n"
+
+
 async def test_init_containers_come_first(cluster: Cluster, api: Api, namespace: str) -> None:
     first = script("echo first > $POD_NAME.txt", name="first")
     main = script("cat $POD_NAME.txt; echo done; sleep 60")

@@ -281,6 +281,23 @@ async def test_a_file_that_is_saved_by_deleting_it_first_interrupts_nothing(plac
     assert seen["uid"] == first["uid"]
 
 
+async def test_a_provider_that_is_not_there_is_explained_and_may_be_mended(place: Place) -> None:
+    shop = Shop(place)
+    shop.release("1")
+    await shop.phase("Initialized")
+    async with shop.loaded() as reports:
+        shop.write_canary(provider="istio")
+        shop.release("2")
+
+        async def told() -> bool:
+            return "spec.provider: found 'istio', expected one of" in await shop.explained()
+
+        await until("it to be explained", told)
+        shop.write_canary(provider="envoy")
+        await shop.phase("Succeeded")
+    unharmed(reports)
+
+
 async def test_an_empty_folder_waits_for_files(place: Place) -> None:
     await place.says(f"there is nothing to run in {place.folder} yet")
     shop = Shop(place)

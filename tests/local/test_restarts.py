@@ -163,3 +163,41 @@ async def test_kept_services_serve_on_and_are_adopted_by_the_next_start(shop: Sh
         await shop.place.says(f"adopted Envoy, pid {before}")
         assert (services(shop.place), envoy(shop.place)) == (serving, before)
     unharmed(reports)
+
+
+@pytest.mark.parametrize("file", ["objects.db", "envoy.json", "config/lds.json", "logs"])
+async def test_ctrl_c_while_it_starts_leaves_nothing(file: str, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    shop = Shop(place)
+    shop.release("1")
+    await place.start()
+    assert place.process is not None
+
+    def there() -> bool:
+        assert place.process, "it was started above"
+        assert place.process.returncode is None, place.said()
+        return (place.state / file).exists()
+
+    try:
+        await until(f"{file} to be there", there)
+        place.process.send_signal(signal.SIGINT)
+        assert await place.process.wait() == 0, place.said()
+    finally:
+        await place.stop()
+    assert left(place) == []
+    assert obstacle("127.0.0.1", shop.port) == ""
+    assert "Traceback" not in place.said()
+
+
+async def test_a_release_that_is_stopped_in_the_middle_goes_on_with_the_next_start(
+    shop: Shop,
+) -> None:
+    async with shop.loaded():
+        shop.release("2")
+        before = await shop.weight(30)
+        assert await shop.place.stop() == 0
+        assert left(shop.place) == []
+        await shop.place.start()
+        seen = await shop.phase("Succeeded")
+    assert seen["startedAt"] == before["startedAt"]
+    assert seen["failedChecks"] == 0

@@ -18,6 +18,7 @@ from canary.core.revision import revision
 from canary.crd import Canary, parse
 from canary.errors import UnknownName
 from canary.targets.base import TargetKind
+from canary.targets.pods import TargetSettings
 from canary.targets.registry import TARGETS, target_kind
 
 EXAMPLES = Path(canary.__file__).parents[1] / "examples" / "targets"
@@ -78,6 +79,13 @@ def test_is_found_by_the_kind_of_its_example(
     ref = Ref.of(target)
     assert ref.kind == kind.kind
     assert (ref.namespace, ref.name) == (subject.namespace, subject.target_name)
+
+
+def test_is_made_with_what_it_has_a_field_for(subject: Canary) -> None:
+    settings = TargetSettings(selector_labels=("x",))
+    made = target_kind(subject, settings, {"configmap/look": "1"})
+    assert getattr(made, "settings", settings) == settings
+    assert getattr(made, "tracked", {"configmap/look": "1"}) == {"configmap/look": "1"}
 
 
 def test_says_what_it_runs(kind: TargetKind, target: Manifest) -> None:

@@ -69,9 +69,13 @@ def test_images_are_those_of_its_containers() -> None:
 
 
 def made(
-    target: Manifest, live: Manifest | None = None, kind: DeploymentKind = KIND, **spec: Any
+    target: Manifest,
+    live: Manifest | None = None,
+    kind: DeploymentKind = KIND,
+    scaler: Manifest | None = None,
 ) -> Manifest:
-    return kind.primary(canary(**spec), target, kind.template(target), live)
+    subject = canary(autoscalerRef=scaler) if scaler else canary()
+    return kind.primary(subject, target, kind.template(target), live)
 
 
 def test_the_primary_selects_its_own_pods_by_one_label() -> None:
@@ -265,7 +269,6 @@ FOREIGN_SCALE = {
         }
     ]
 }
-HPA = {"autoscaler_ref": None}
 # Replicas of the target, the primary as it is, whether there is an autoscaler, and what is written.
 SIZES: dict[str, tuple[int, Manifest | None, bool, int | None]] = {
     "a new one has those of its target": (3, None, False, 3),
@@ -287,23 +290,26 @@ SIZES: dict[str, tuple[int, Manifest | None, bool, int | None]] = {
 def test_replicas_of_the_primary(
     replicas: int, live: Manifest | None, hpa: bool, expected: int | None
 ) -> None:
-    spec = {"autoscalerRef": scaled()} if hpa else {}
-    primary = made(workload(replicas=replicas), live, **spec)
+    scaler = scaled() if hpa else None
+    primary = made(workload(replicas=replicas), live, scaler=scaler)
     assert primary["spec"].get("replicas") == expected
 
 
 async def test_an_applied_primary_never_falls_back_to_one_replica() -> None:
     cluster = await Embedded.open(None)
-    hpa = {"autoscalerRef": scaled()}
     target = workload(replicas=3)
-    live = await cluster.apply(made(target, **hpa), manager="canary")
-    live = await cluster.apply(made(target, live, **hpa), manager="canary")
+    live = await cluster.apply(made(target, scaler=scaled()), manager="canary")
+    live = await cluster.apply(made(target, live, scaler=scaled()), manager="canary")
     assert live["spec"]["replicas"] == 3
     await cluster.close()
 
 
 def test_other_fields_of_the_spec_are_copied_and_a_pause_is_not() -> None:
-    copied = {"minReadySeconds": 3, "strategy": {"type": "Recreate"}, "brandNew": {"x": 1}}
+    copied: Manifest = {
+        "minReadySeconds": 3,
+        "strategy": {"type": "Recreate"},
+        "brandNew": {"x": 1},
+    }
     spec = made(workload(**copied, paused=True))["spec"]
     assert spec.items() >= copied.items()
     assert "paused" not in spec

@@ -7,9 +7,12 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // time zones of CronJobs, on machines without a zone database
 
@@ -23,14 +26,23 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
+// Making such a command claims the signals of the process, which only one may do: so only the one
+// that is asked for is made.
+var programs = map[string]func() *cobra.Command{
+	"etcd":                    etcdCommand,
+	"kube-apiserver":          func() *cobra.Command { return apiserver.NewAPIServerCommand() },
+	"kube-controller-manager": controllers.NewControllerManagerCommand,
+	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+}
+
 func main() {
+	if len(os.Args) < 2 || programs[os.Args[1]] == nil {
+		names := slices.Sorted(maps.Keys(programs))
+		fmt.Fprintf(os.Stderr, "usage: controlplane %s [flags]\n", strings.Join(names, "|"))
+		os.Exit(2)
+	}
 	root := &cobra.Command{Use: "controlplane", Short: "A Kubernetes control plane in one file"}
-	root.AddCommand(
-		etcdCommand(),
-		apiserver.NewAPIServerCommand(),
-		controllers.NewControllerManagerCommand(),
-		scheduler.NewSchedulerCommand(),
-	)
+	root.AddCommand(programs[os.Args[1]]())
 	os.Exit(cli.Run(root))
 }
 

@@ -77,7 +77,12 @@ class Audit:
 
 
 def _counts(event: dict[str, Any]) -> bool:
-    """Long-running requests are told of twice, when they start and when they end."""
+    """Long-running requests are told of twice, when they start and when they end.
+
+    Who isn't known is refused so early that there is no end to tell of.
+    """
+    if event.get("responseStatus", {}).get("code") == 401:
+        return bool(event["stage"] == "ResponseStarted")
     if event["verb"] == "watch":
         return bool(event["stage"] == "ResponseStarted") or _refused(event)
     return bool(event["stage"] in ("ResponseComplete", "Panic"))

@@ -1,7 +1,7 @@
 """A whole cluster: its network, control plane, node, and whatever a test puts beside them."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,13 @@ class Cluster:
         with self.network.inside():
             self.control_plane.start()
             self.node.start()
+
+    def revive(self) -> None:
+        """Start again what isn't running, so that one test's victims aren't the next one's."""
+        with self.network.inside():
+            for part in (*self.control_plane.components, self.node):
+                if not part.alive:
+                    part.start()
 
     def stop(self) -> None:
         """Kill everything; nothing is left but the files in its folder."""
@@ -133,13 +140,19 @@ class Cluster:
             providers,
         )
 
-    def prometheus(self) -> Prometheus:
-        """Scrapes pods with the usual annotations, and what `scrape` adds; started as needed."""
+    def prometheus(self, jobs: Mapping[str, str] | None = None) -> Prometheus:
+        """The cluster's Prometheus, started when it isn't running.
+
+        It reads pods with the usual annotations, and each of `jobs`, which are host and port by
+        name. A target that comes later is noticed within 5 s: Prometheus looks no oftener.
+        """
         if self._prometheus is None:
             with self.network.outside():
                 binary = Prometheus.binary()
             pods = self.folder / "node" / "scrape" / "pods.json"
             self._prometheus = Prometheus.at(self._beside("prometheus"), binary, pods)
+        if jobs:
+            self._prometheus.scrape(jobs)
         self._start(self._prometheus.process)
         return self._prometheus
 

@@ -29,8 +29,8 @@ async def serve(folder: Path) -> None:
 
 
 async def _open(cluster: Cluster, doors: Mapping[str, socket]) -> None:
-    traefik, prometheus = await cluster.traefik(*PROVIDERS), cluster.prometheus()
-    prometheus.scrape({"traefik": traefik.metrics})
+    traefik = await cluster.traefik(*PROVIDERS)
+    prometheus = cluster.prometheus({"traefik": traefik.metrics})
     inside = {
         "server": cluster.control_plane.server,
         "traefik": traefik.address,

@@ -15,6 +15,8 @@ import pytest
 if TYPE_CHECKING:  # tests that need no cluster don't pay for these imports
     from tests.cluster.harness.api import Api
     from tests.cluster.harness.cluster import Cluster
+    from tests.cluster.harness.prometheus import Prometheus
+    from tests.cluster.harness.traefik import Traefik
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +31,7 @@ def started_cluster(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Clust
 @pytest.fixture
 def bare_cluster(started_cluster: "Cluster") -> "Iterator[Cluster]":
     """All that is sure to be there is the API server: nothing rolls a Deployment."""
+    started_cluster.revive()
     with started_cluster.network.inside():
         yield started_cluster
 
@@ -62,3 +65,17 @@ async def namespace(cluster: "Cluster", api: "Api") -> AsyncIterator[str]:
     await asyncio.gather(*(api.until(each, bool) for each in wanted))
     yield name
     await api.delete(ref)
+
+
+@pytest.fixture
+async def traefik(cluster: "Cluster") -> "Traefik":
+    """The cluster's proxy, with all of its providers; the same one for all tests."""
+    from tests.cluster.harness.traefik import PROVIDERS
+
+    return await cluster.traefik(*PROVIDERS)
+
+
+@pytest.fixture
+def prometheus(cluster: "Cluster", traefik: "Traefik") -> "Prometheus":
+    """The cluster's Prometheus, which reads that proxy; the same one for all tests."""
+    return cluster.prometheus({"traefik": traefik.metrics})

@@ -11,7 +11,6 @@ made. The namespace has no name; it is gone once its last process and its last d
 """
 
 import ctypes
-import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -40,18 +39,24 @@ class Network:
 
     @classmethod
     def create(cls) -> Self:
+        """Raises `HarnessError`. Returns outside of it again, where that is possible."""
         home = _current()
         try:
             _switch(_libc.unshare, CLONE_NEWNET)
         except OSError as error:
             os.close(home)
             raise HarnessError(NOT_ALLOWED.format(error=error)) from error
+        own = _current()
         try:
             _ip("link", "set", "lo", "up")
             _ip("route", "add", "local", PODS, "dev", "lo")
-            return cls(home, _current())
         finally:
-            _switch(_libc.setns, home, CLONE_NEWNET)
+            try:
+                _switch(_libc.setns, home, CLONE_NEWNET)
+            except PermissionError:
+                # The root of a user namespace may leave the network he came from, not go back.
+                os.dup2(own, home)
+        return cls(home, own)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -91,7 +96,7 @@ def _in(namespace: int) -> Iterator[None]:
 def _switch(call: "ctypes._NamedFuncPointer", *arguments: int) -> None:
     if call(*arguments):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), errno.errorcode.get(number))
+        raise OSError(number, os.strerror(number))
 
 
 def _ip(*arguments: str) -> None:

@@ -41,7 +41,7 @@ class Place:
     def __init__(self, host: Host, pod: Manifest, address: str) -> None:
         self.host, self.address = host, address
         self.folder = Path(host.settings.folder) / "pods" / pod["metadata"]["uid"]
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)  # a node may be started again
         self._pod = pod
         self.volumes = Volumes(host.api, pod, self.folder / "volumes", self._facts())
 

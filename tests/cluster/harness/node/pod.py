@@ -34,7 +34,10 @@ class Pod:
         self._conditions: dict[str, Manifest] = {}
         self._policy = spec.get("restartPolicy", "Always")
         self._initialized, self._began = not self._first, now()
-        self._changed.set()
+        # A node that was started again leaves what has ended as it is.
+        self._over = manifest.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        if not self._over:
+            self._changed.set()
 
     def see(self, manifest: Manifest) -> None:
         """A newer version of the object."""
@@ -65,6 +68,8 @@ class Pod:
         shutil.rmtree(self._place.folder, ignore_errors=True)
 
     async def _work(self) -> None:
+        if self._over:
+            return
         await self._write_volumes()
         for each in self._first:
             await each.run("Never" if self._policy == "Never" else "OnFailure")
