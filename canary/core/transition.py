@@ -8,7 +8,7 @@ from canary.core.actions import Action, SetStatus, Wait
 from canary.core.facts import HookType, Seen
 from canary.core.steps import planned_stops
 from canary.crd import Canary
-from canary.crd.status import Announcement, CanaryStatus, Condition, Phase, Run
+from canary.crd.status import Announcement, CanaryStatus, Condition, Ending, Phase, Run
 
 FINAL = frozenset({Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED})
 """Phases in which nothing is under way and nothing is waited for."""
@@ -173,6 +173,9 @@ def conditions(canary: Canary, status: CanaryStatus, now: datetime) -> tuple[Con
     if status.phase not in _PROMOTED:
         return status.conditions
     promoted, message = _PROMOTED[status.phase]
+    verdict = status.run.verdict if status.run else None
+    if status.phase == Phase.FAILED and verdict and verdict.outcome == Ending.ABORTED:
+        message = "The release was aborted; the {kind} was taken back."
     message = message.format(kind=canary.spec.target_ref.kind)
     busy = status.phase not in {*FINAL, Phase.NEW}
     reason = "Suspended" if status.suspended else str(status.phase) or "New"

@@ -224,7 +224,7 @@ async def jail(client: Kubernetes, user: str, name: str) -> None:
     level = Kind("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration")
     flow = Kind("flowcontrol.apiserver.k8s.io/v1", "FlowSchema")
     limited = {"nominalConcurrencyShares": 0, "limitResponse": {"type": "Reject"}}
-    limited["lendablePercent"] = 0
+    limited |= {"lendablePercent": 0, "borrowingLimitPercent": 0}
     await client.create(Ref(level, "", name).manifest(spec={"type": "Limited", "limited": limited}))
     rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
     rules[0] |= {"clusterScope": True, "namespaces": ["*"]}  # type: ignore[dict-item]  # YAML's

@@ -1,9 +1,6 @@
 """The cluster that people start for themselves, and one with a scheduler."""
 
 import asyncio
-import json
-import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,40 +12,40 @@ import yaml
 
 from canary.cluster.port import Kind, Ref
 from tests.cluster.harness.api import Api
-from tests.cluster.harness.cluster import ROOT, Cluster
-from tests.cluster.harness.process import Component
+from tests.cluster.harness.background import Facts, end, running, start
+from tests.cluster.harness.cluster import Cluster
 from tests.harness.manifests import POD, pod, ready
 
 NODE = Ref(Kind("v1", "Node"), "", "node-1")
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """What the daemon of `make cluster` tells of itself; it is stopped as `down` does it."""
-    told, folder = tmp_path / "folder" / "ready.json", tmp_path / "folder"
-    folder.mkdir()
-    argv = [sys.executable, "-m", "tests.cluster.harness.daemon", str(folder)]
-    process = Component("daemon", argv, tmp_path / "log", told.exists, cwd=ROOT)
-    process.start()
-    facts = json.loads(told.read_text())
+def facts(tmp_path: Path) -> Iterator[Facts]:
+    """What a cluster tells of itself that was started like that of `make cluster`."""
+    facts = start(tmp_path)
+    assert running(tmp_path) == facts
     yield facts
-    process.signal(signal.SIGTERM)
-    psutil.Process(process.pid).wait(20)
+    end(facts)
+    assert running(tmp_path) is None
     assert not any(psutil.pid_exists(pid) for pid in facts["components"].values())
 
 
+@pytest.fixture
+def config(facts: Facts) -> Any:
+    return yaml.safe_load(Path(facts["kubeconfig"]).read_text())
+
+
 async def test_people_reach_their_cluster_from_outside(
-    daemon: dict[str, Any], tmp_path: Path
+    facts: Facts, config: Any, tmp_path: Path
 ) -> None:
-    config = yaml.safe_load(Path(daemon["kubeconfig"]).read_text())
     server, token = config["clusters"][0]["cluster"]["server"], config["users"][0]["user"]["token"]
-    authority = tmp_path / "folder" / "control-plane" / "certificates" / "apiserver.crt"
+    authority = tmp_path / "control-plane" / "certificates" / "apiserver.crt"
     async with Api(server, token, authority) as api:
         await api.until(NODE, ready)
     async with aiohttp.ClientSession() as session:
-        async with session.get(daemon["traefik"]) as reply:
+        async with session.get(facts["traefik"]) as reply:
             assert reply.status == 404  # its word for a host that nobody has a route for
-        async with session.get(f"{daemon['prometheus']}/-/ready") as reply:
+        async with session.get(f"{facts['prometheus']}/-/ready") as reply:
             assert reply.status == 200
 
 

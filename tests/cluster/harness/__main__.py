@@ -5,26 +5,20 @@
 """
 
 import argparse
-import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from tests.cluster.harness import build, cache, crds
-from tests.cluster.harness.cluster import ROOT
+from tests.cluster.harness.background import Facts, end, running, start
 from tests.cluster.harness.downloads import installed
 from tests.cluster.harness.errors import HarnessError
 from tests.cluster.harness.prometheus import Prometheus
 from tests.cluster.harness.traefik import CRDS
 
-DAEMON = "tests.cluster.harness.daemon"
 TELL = """\
 The cluster is up ({seconds:.1f} s).
 
@@ -49,7 +43,7 @@ def prepare() -> None:
 
 
 def up() -> None:
-    if found := running():
+    if found := running(home()):
         tell(found, 0)
         return
     # Here its progress is seen; and who isn't root has no network once the cluster has one.
@@ -60,45 +54,20 @@ def up() -> None:
     began, folder = time.monotonic(), home()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-    with (folder / "daemon.log").open("wb") as log:
-        daemon = subprocess.Popen(
-            [*rights(), sys.executable, "-m", DAEMON, str(folder)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    while not (folder / "ready.json").exists():
-        if daemon.poll() is not None:
-            lines = (folder / "daemon.log").read_text().splitlines()
-            raise HarnessError("\n".join(["the cluster didn't start:", *lines[-20:]]))
-        time.sleep(0.05)
-    tell(read(), time.monotonic() - began)
-
-
-def rights() -> list[str]:
-    """A user namespace for those who aren't root: there they may make networks."""
-    return [] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--"]
+    tell(start(folder), time.monotonic() - began)
 
 
 def down() -> None:
-    found = running()
+    found = running(home())
     if found is None:
         print("no cluster is up")
         return
-    daemon = psutil.Process(found["pid"])
-    daemon.send_signal(signal.SIGTERM)
-    try:
-        daemon.wait(20)
-    except psutil.TimeoutExpired:
-        daemon.kill()  # its children die with it
-    (home() / "ready.json").unlink()
+    end(found)
     print("the cluster is down")
 
 
 def status() -> None:
-    found = running()
+    found = running(home())
     if found is None:
         raise HarnessError("no cluster is up (start one: python -m tests.cluster.harness up)")
     for name, pid in found["components"].items():
@@ -113,26 +82,12 @@ def memory(pid: int) -> str:
         return "ended"
 
 
-def tell(facts: dict[str, Any], seconds: float) -> None:
+def tell(facts: Facts, seconds: float) -> None:
     print(TELL.format(seconds=seconds, folder=home(), **facts))
 
 
 def home() -> Path:
     return cache.folder() / "cluster"
-
-
-def read() -> dict[str, Any]:
-    return dict(json.loads((home() / "ready.json").read_text()))
-
-
-def running() -> dict[str, Any] | None:
-    """What the cluster that is up has told; None if none is."""
-    try:
-        facts = read()
-        alive = DAEMON in psutil.Process(facts["pid"]).cmdline()
-    except (FileNotFoundError, psutil.NoSuchProcess):
-        return None
-    return facts if alive else None
 
 
 COMMANDS = {"up": up, "down": down, "status": status, "prepare": prepare}

@@ -39,10 +39,11 @@ async def _open(cluster: Cluster, doors: Mapping[str, socket]) -> None:
     for name, address in inside.items():
         await lead(doors[name], address.rpartition("/")[2])
     ports = {name: each.getsockname()[1] for name, each in doors.items()}
-    _tell(cluster, ports)
+    tell(cluster, ports)
 
 
-def _tell(cluster: Cluster, ports: Mapping[str, int]) -> None:
+def tell(cluster: Cluster, ports: Mapping[str, int]) -> None:
+    """Say in `ready.json` how the cluster is reached from outside."""
     server = f"https://127.0.0.1:{ports['server']}"
     path = cluster.folder / "kubeconfig"
     parts = [*cluster.control_plane.components, cluster.node, *cluster.beside]

@@ -1,0 +1,72 @@
+"""Starting and ending the daemon that keeps a cluster for people."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.cluster.harness.cluster import ROOT
+from tests.cluster.harness.errors import HarnessError
+
+DAEMON = "tests.cluster.harness.daemon"
+POLL = 0.05
+PATIENCE = 20.0
+"""Seconds in which a cluster has to end, before it is ended."""
+
+Facts = dict[str, Any]
+"""What a cluster that is up tells of itself: see `daemon.tell`."""
+
+
+def start(folder: Path) -> Facts:
+    """Return when it is up. The folder has to be empty. Raises `HarnessError`."""
+    with (folder / "daemon.log").open("wb") as log:
+        daemon = subprocess.Popen(
+            [*_rights(), sys.executable, "-m", DAEMON, str(folder)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    while not (folder / "ready.json").exists():
+        if daemon.poll() is not None:
+            lines = (folder / "daemon.log").read_text().splitlines()
+            raise HarnessError("\n".join(["the cluster didn't start:", *lines[-20:]]))
+        time.sleep(POLL)
+    return _read(folder)
+
+
+def _rights() -> list[str]:
+    """A user namespace for those who aren't root: there they may make networks."""
+    return [] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--"]
+
+
+def running(folder: Path) -> Facts | None:
+    """None if no cluster with that folder is up."""
+    try:
+        facts = _read(folder)
+        alive = DAEMON in psutil.Process(facts["pid"]).cmdline()
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+    return facts if alive else None
+
+
+def end(facts: Facts) -> None:
+    """Return when the daemon and all of its children have ended."""
+    daemon = psutil.Process(facts["pid"])
+    daemon.send_signal(signal.SIGTERM)
+    try:
+        daemon.wait(PATIENCE)
+    except psutil.TimeoutExpired:
+        daemon.kill()  # its children die with it
+        daemon.wait()
+
+
+def _read(folder: Path) -> Facts:
+    return dict(json.loads((folder / "ready.json").read_text()))
