@@ -13,10 +13,10 @@ SOAK_ROUNDS ?= 30
 export PYTHON
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check lint types imports format bench soak lock clean
+.PHONY: help env demo test harness cluster cluster-down check lint types imports format bench soak lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 env: ## make .venv as requirements.lock says, if it isn't yet
 	@scripts/env
@@ -24,9 +24,18 @@ env: ## make .venv as requirements.lock says, if it isn't yet
 demo: env ## watch a good version be promoted and a bad one be taken back
 	@$(BIN)/python -m canary demo $(ARGS)
 
-test: check ## run all checks and tests; ARGS="tests/core -k weight" runs some, SEED=1 repeats
+test: check harness ## run all checks and tests; ARGS="tests/core -k weight" runs some, SEED=1 repeats
 	@echo "seed: $(SEED) (again with: make test SEED=$(SEED))"
 	@CANARY_SEED=$(SEED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-seed=$(SEED) $(ARGS)
+
+harness: env ## build and fetch what the tests against a real cluster need (once; a few minutes)
+	@$(BIN)/python -m tests.cluster.harness prepare
+
+cluster: env ## start a real control plane with a node to play with; kubectl works on it
+	@$(BIN)/python -m tests.cluster.harness up
+
+cluster-down: env ## end it
+	@$(BIN)/python -m tests.cluster.harness down
 
 check: lint types imports ## check style, types and the arrows between folders
 

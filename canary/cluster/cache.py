@@ -144,7 +144,7 @@ class Cache:
                 await feed.synced.wait()
 
     def trouble(self, kind: Kind) -> str:
-        """Why a kind can't be listed or watched now, or an empty string."""
+        """Why a kind could not be listed or watched, until it is heard of again; or nothing."""
         return next((feed.trouble for feed in self._of(kind) if feed.trouble), "")
 
     async def close(self) -> None:
@@ -235,38 +235,45 @@ class _Feed:
         self.trouble = trouble
 
     async def _follow(self) -> None:
-        slight = self._scope.keep is Keep.METADATA
-        kind, namespace = self._kind, self._scope.namespace
         if not self._since:
-            listing = await self._cluster.list(kind, namespace, metadata_only=slight)
-            self._relist(listing)
-            self.trouble = ""
-            self.synced.set()
-        changes = self._cluster.watch(kind, namespace, self._since, metadata_only=slight)
-        async for change in changes:
+            await self._list()
+        slight = self._scope.keep is Keep.METADATA
+        async for change in self._cluster.watch(
+            self._kind, self._scope.namespace, self._since, metadata_only=slight
+        ):
             self._failures, self.trouble = 0, ""
             if change.type != "BOOKMARK":
                 self._take(change.type, self._scope.keep.slim(change.object))
             self._heard(change.object["metadata"]["resourceVersion"])
 
+    async def _list(self) -> None:
+        # Apart from the watch, which lasts: what isn't kept has to go when this is over.
+        slight = self._scope.keep is Keep.METADATA
+        kind, namespace = self._kind, self._scope.namespace
+        self._relist(await self._cluster.list(kind, namespace, metadata_only=slight))
+        self.trouble = ""
+        self.synced.set()
+
     def _heard(self, version: str) -> None:
         self._since, self._newest = version, int(version)
 
     def _relist(self, listing: Listing) -> None:
-        # A store that was brought back from a copy counts from where it was then. All that we
-        # have seems newer than what it lists, and is not true any more.
+        # A store that was brought back from a copy counts from where it was then: what we have
+        # seems newer than what it lists, and is not true any more.
         went_back = int(listing.resource_version) < self._newest
-        listed = {Ref.of(manifest): manifest for manifest in listing.items}
-        for ref in [ref for ref in self._objects if self._scope.has(ref)]:
-            if ref not in listed or (went_back and not _same(self._objects[ref], listed[ref])):
-                self._take("DELETED", self._objects[ref])
         if went_back:
             self._gone.clear()
+        listed = {Ref.of(manifest): manifest for manifest in listing.items}
+        unlisted = [ref for ref in self._objects if self._scope.has(ref) and ref not in listed]
+        for ref in unlisted:
+            # What was written after the list was made can't be in it.
+            if went_back or not _newer(self._objects[ref], listing.resource_version):
+                self._take("DELETED", self._objects[ref])
         for manifest in listed.values():
-            self._take("MODIFIED", self._scope.keep.slim(manifest))
+            self._take("MODIFIED", self._scope.keep.slim(manifest), went_back=went_back)
         self._heard(listing.resource_version)
 
-    def _take(self, change: ChangeType, new: Manifest) -> None:
+    def _take(self, change: ChangeType, new: Manifest, *, went_back: bool = False) -> None:
         """Bring one object up to date; tell what that meant, which is nothing if it was known."""
         ref = Ref.of(new)
         old = self._objects.get(ref)
@@ -279,7 +286,7 @@ class _Feed:
                 del self._objects[ref]
                 self._tell(self._kind, "DELETED", old, new)
             return
-        if old is not None and _known(old, new):
+        if old is not None and _known(old, new, went_back=went_back):
             return
         if old is not None and old["metadata"]["uid"] != new["metadata"]["uid"]:
             # Deleted and made anew while nobody watched: two events, as they happened.
@@ -289,17 +296,17 @@ class _Feed:
         self._tell(self._kind, "MODIFIED" if old is not None else "ADDED", old, new)
 
 
-def _same(old: Manifest, new: Manifest) -> bool:
-    before, after = old["metadata"], new["metadata"]
-    return all(before[key] == after[key] for key in ("uid", "resourceVersion"))
+def _newer(manifest: Manifest, version: str) -> bool:
+    return int(manifest["metadata"]["resourceVersion"]) > int(version)
 
 
-def _known(old: Manifest, new: Manifest) -> bool:
-    """Whether `new` is what is there already, or older."""
+def _known(old: Manifest, new: Manifest, *, went_back: bool) -> bool:
+    """Whether `new` is what is there already, or older; where time went back, only the former."""
     before, after = old["metadata"], new["metadata"]
     if before["uid"] != after["uid"]:
         return False
-    return int(after["resourceVersion"]) <= int(before["resourceVersion"])
+    had, got = int(before["resourceVersion"]), int(after["resourceVersion"])
+    return got == had or (got < had and not went_back)
 
 
 def _call(subscriber: Subscriber, change: ChangeType, old: Manifest | None, new: Manifest) -> None:

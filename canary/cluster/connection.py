@@ -110,15 +110,18 @@ class Connection:
             raise ClusterError(f"{request}: the answer of {self._server} is no JSON") from error
         return made
 
-    async def lines(self, request: Request, seconds: float) -> AsyncGenerator[bytes, None]:
+    async def lines(
+        self, request: Request, seconds: float, *, may_be_silent: bool = False
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of an answer that goes on, however long each is, until the server ends it.
 
-        It was asked to end it after `seconds`. Raises `ClusterError` when it breaks or falls
-        silent; it just ends at `close`.
+        It was asked to end it after `seconds`. Raises `ClusterError` when it breaks, or falls
+        silent where it may not; it just ends at `close`.
         """
         try:
             reply = await self._open(request, seconds + self._limits.request)
-            async with aclosing(self._chunks(request, reply)) as chunks:
+            silence = None if may_be_silent else self._limits.silence
+            async with aclosing(self._chunks(request, reply, silence)) as chunks:
                 rest = b""
                 async for chunk in chunks:
                     *lines, rest = (rest + chunk).split(b"\n")
@@ -129,12 +132,12 @@ class Connection:
                 raise
 
     async def _chunks(
-        self, request: Request, reply: aiohttp.ClientResponse
+        self, request: Request, reply: aiohttp.ClientResponse, silence: float | None
     ) -> AsyncGenerator[bytes, None]:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(self._limits.silence):
+                    async with asyncio.timeout(silence):
                         chunk = await reply.content.readany()
                 except _TROUBLE as error:
                     raise self._broken(request, error) from error

@@ -1,7 +1,6 @@
-"""A real API server behind the port.
+"""A real API server behind the port: paths, verbs and bodies.
 
-`login` and `session` say who we are, `connection` makes requests, `refusal` words what went wrong,
-and `discovery` knows where a kind's objects are.
+How a request is made, and made again, is the business of `connection`.
 """
 
 import json
@@ -30,6 +29,8 @@ MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 METADATA = "application/json;as={};g=meta.k8s.io;v=v1"
 _URGENT = "coordination.k8s.io/"
+_SILENT = "Event"
+"""The one kind that API servers keep no cache of, and so send no bookmarks for."""
 
 
 class Kubernetes:
@@ -98,8 +99,10 @@ class Kubernetes:
         request = await self._request("watch", Ref(kind, namespace, ""), query)
         if metadata_only:
             request = replace(request, accept=METADATA.format("PartialObjectMetadata"))
+        silent = kind.name == _SILENT
+        lines = self._connection.lines(request, seconds, may_be_silent=silent)
         try:
-            async with aclosing(self._connection.lines(request, seconds)) as lines:
+            async with aclosing(lines):
                 async for line in lines:
                     yield _change(kind, json.loads(line), str(request), since)
         except NoSuchPath:

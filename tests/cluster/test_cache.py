@@ -1,14 +1,16 @@
 """The read cache: true to the cluster, whatever happens to its watches."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canary.cluster.cache import Backoff, Cache
+from canary.cluster.cache import Backoff, Cache, Keep
 from canary.cluster.embedded import Embedded
 from canary.cluster.port import Change, Kind, Listing, Manifest, Ref
 from canary.errors import ClusterError, Expired
@@ -16,6 +18,7 @@ from canary.errors import ClusterError, Expired
 KIND = Kind("v1", "ConfigMap")
 OTHER = Kind("v1", "Secret")
 APP = Ref(KIND, "default", "app")
+OTHER_APP = Ref(KIND, "default", "other")
 
 
 class Flaky(Embedded):
@@ -377,6 +380,130 @@ async def test_what_is_known_stays_readable_after_closing(cluster: Flaky, cache:
     await cache.close()
     await cluster.patch(APP, patch(2), manager="test")
     assert cache.get(APP) == made
+
+
+KEPT: dict[str, tuple[Keep, set[str], set[str]]] = {
+    "everything": (Keep.ALL, {"data"}, {"managedFields", "annotations"}),
+    "not who wrote what": (Keep.CONTENT, {"data"}, {"annotations"}),
+    "nothing but metadata": (Keep.METADATA, set(), {"annotations"}),
+}
+
+
+@pytest.mark.parametrize(("keep", "content", "meta"), KEPT.values(), ids=KEPT)
+async def test_of_each_object_only_what_is_used_is_kept(
+    cluster: Flaky, keep: Keep, content: set[str], meta: set[str]
+) -> None:
+    cache = Cache(cluster, keep={KIND: keep})
+    await cluster.create(numbered(1, OTHER_APP))
+    await started(cache)
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"}
+    written = await cluster.create(APP.manifest(metadata={"annotations": applied}, data={"n": "2"}))
+    cache.note(written)
+    common = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"}
+    found = cache.get(APP)
+    assert found
+    assert set(found) == {"apiVersion", "kind", "metadata"} | content
+    assert set(found["metadata"]) == common | meta
+    assert found["metadata"]["annotations"] == (applied if keep is Keep.ALL else {"a": "b"})
+    listed = cache.get(OTHER_APP)
+    assert listed
+    assert set(listed["metadata"]) == common | meta - {"annotations"}
+    assert "managedFields" in written["metadata"], "the writer's own copy stays as it is"
+    await cache.close()
+
+
+async def test_what_is_wrong_is_said_until_it_is_right_and_logged_once(
+    cluster: Flaky, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster.failures = [ClusterError("refused")] * 3
+    await cache.start(KIND)
+    async with asyncio.timeout(10):
+        while not cache.trouble(KIND):  # noqa: ASYNC110 - which is no event
+            await asyncio.sleep(0)
+        assert cache.trouble(KIND) == "refused"
+        await cache.wait_synced(KIND)
+    assert cache.trouble(KIND) == ""
+    warned = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warned == ["the watch of ConfigMap in all namespaces broke: refused"]
+
+
+class Slow(Flaky):
+    """One whose lists are on their way for a while."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.made, self.arrives = asyncio.Event(), asyncio.Event()
+        self.arrives.set()
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        labels: Any = None,
+        *,
+        metadata_only: bool = False,
+    ) -> Listing:
+        listing = await super().list(kind, namespace, labels, metadata_only=metadata_only)
+        self.made.set()
+        await self.arrives.wait()
+        return listing
+
+
+async def test_what_was_written_after_a_list_was_made_is_not_taken_for_deleted() -> None:
+    cluster = await Slow.open(None)
+    cache, told = Cache(cluster, backoff=Backoff(first=0.001, longest=0.01)), Told()
+    cache.subscribe(KIND, told)
+    await started(cache)
+    cluster.made.clear()
+    cluster.arrives.clear()
+    cluster.cut(Expired("too old"))
+    await asyncio.wait_for(cluster.made.wait(), 10)
+    cache.note(await cluster.create(numbered(1)))
+    cluster.arrives.set()
+    await cluster.patch(APP, patch(2), manager="test")
+    assert await told.count(2) == [("ADDED", "-", "1"), ("MODIFIED", "1", "2")]
+    await cache.close()
+    await cluster.close()
+
+
+class Restored(Flaky):
+    """One whose store can be replaced by an older copy of it."""
+
+    copy: Embedded | None = None
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        labels: Any = None,
+        *,
+        metadata_only: bool = False,
+    ) -> Listing:
+        if self.copy:
+            return await self.copy.list(kind, namespace, labels, metadata_only=metadata_only)
+        return await super().list(kind, namespace, labels, metadata_only=metadata_only)
+
+
+async def test_a_store_brought_back_from_a_copy_is_believed(tmp_path: Path) -> None:
+    cluster = await Restored.open(tmp_path / "state.db")
+    await cluster.create(numbered(1))
+    await cluster.close()
+    shutil.copy(tmp_path / "state.db", tmp_path / "copy.db")
+    cluster = await Restored.open(tmp_path / "state.db")
+    copy = await Embedded.open(tmp_path / "copy.db")
+    cache, told = Cache(cluster, backoff=Backoff(first=0.001, longest=0.01)), Told()
+    cache.subscribe(KIND, told)
+    await started(cache)
+    await cluster.patch(APP, patch(2), manager="test")
+    await cluster.create(numbered(7, OTHER_APP))
+    await told.count(3)
+    cluster.copy = copy
+    cluster.cut(Expired("the server is at 1, which was before 3"))
+    news = (await told.count(5))[3:]
+    assert news == [("DELETED", "7", "7"), ("MODIFIED", "2", "1")]
+    assert cache.items(KIND) == (await copy.list(KIND)).items
+    for each in (cache, cluster, copy):
+        await each.close()
 
 
 @given(st.integers(0, 10_000))

@@ -10,7 +10,8 @@ import pytest
 from canary.cluster import kubernetes
 from canary.cluster.cache import Backoff, Cache, Keep
 from canary.cluster.kubernetes import Kubernetes
-from canary.cluster.lease import Lease, Terms
+from canary.cluster.lease import LEASE, Lease, Terms
+from canary.cluster.limiter import Limiter
 from canary.cluster.port import Change, Kind, Manifest, Ref
 from canary.errors import ClusterError, Expired, Forbidden, NoSuchKind
 from tests.cluster.connected import NAMESPACE, agent, client, connected, place, until
@@ -60,13 +61,18 @@ async def test_a_long_list_comes_in_pages(
 
 
 async def test_a_bookmark_carries_a_newer_version(
-    client: Kubernetes, place: str, monkeypatch: pytest.MonkeyPatch
+    bare_cluster: Cluster,
+    client: Kubernetes,
+    place: str,
+    agent: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The server sends one shortly before it ends a watch, and it tells what we missed: nothing.
     monkeypatch.setattr(kubernetes, "WATCH", 4)
     since = (await client.list(SECRET, place)).resource_version
     changes = client.watch(SECRET, place, since)
     first = asyncio.ensure_future(anext(changes))
+    await until(lambda: ("watch", "secrets") in bare_cluster.audit.count(agent=agent))
     later = await client.create(Ref(SECRET, "default", f"other-{place}").manifest())
     async with asyncio.timeout(30):
         bookmark = await first
@@ -110,6 +116,17 @@ async def test_a_lease_is_held_by_one_and_handed_over(client: Kubernetes, place:
     async with asyncio.timeout(5):
         async with lease("two") as two:
             assert two.held
+
+
+async def test_a_lease_does_not_wait_for_its_turn(bare_cluster: Cluster, place: str) -> None:
+    async with connected(bare_cluster, limiter=Limiter(rate=0.001, burst=1)) as busy:
+        lock = Ref(LEASE, place, "lock")
+        await busy.create(lock.manifest(spec={"holderIdentity": "me"}))
+        waiting = asyncio.ensure_future(busy.list(NAMESPACE))
+        async with asyncio.timeout(10):
+            assert (await busy.get(lock))["spec"] == {"holderIdentity": "me"}
+        assert not waiting.done()
+        waiting.cancel()
 
 
 # Permissions and kinds
@@ -199,7 +216,7 @@ async def test_a_kind_that_is_not_installed_is_noticed_when_it_is_and_when_it_go
     await client.delete(Ref.of(made))
     async with asyncio.timeout(30):
         while not await is_missing(client, widget.kind):
-            await asyncio.sleep(0.05)
+            pass
     await cache.close()
 
 

@@ -13,7 +13,9 @@ from canary.core.actions import Wait
 from canary.crd import Canary
 from canary.crd.status import Phase
 from canary.engine import controller as module
+from canary.engine.manifests import reading
 from canary.engine.parts import Parts
+from canary.engine.tick import tick as whole_tick
 from canary.errors import ClusterError, Conflict
 from tests.engine.place import Place, a_place, eventually
 from tests.engine.world import CANARY, PROCESS, canary, process
@@ -142,7 +144,7 @@ async def _raise(error: Exception) -> None:
 async def test_does_not_disturb_others(
     place: Place, monkeypatch: pytest.MonkeyPatch, trouble: Callable[[], Awaitable[Any]]
 ) -> None:
-    real = module.tick
+    real = whole_tick
 
     async def tick(parts: Parts, canary: Canary) -> Wait | None:
         if canary.name == "sick":
@@ -178,7 +180,7 @@ def test_hooks_may_take_the_time_they_were_given() -> None:
     hook = {"name": "tests", "type": "pre-rollout", "url": "http://localhost/", "timeout": "10m"}
     manifest = canary(webhooks=[hook])
     manifest["metadata"]["uid"] = "u"
-    found = module.reading(manifest, None).canary
+    found = reading(manifest, None).canary
     assert module._limit(found) == module.TICK_LIMIT + 600
 
 

@@ -70,6 +70,10 @@ async def prepared(folder: Path, receiver: Receiver) -> Path:
     return path
 
 
+def copied(path: Path, name: str) -> Path:
+    return Path(shutil.copy(path, path.with_name(f"{name}.db")))
+
+
 async def disturbed(path: Path, bad: bool, **dies: int) -> tuple[str, dict[str, Any]]:
     async with a_place(path, begin=False) as place:
         place.requests.bad = {"2"} if bad else set()
@@ -85,7 +89,7 @@ async def test_a_crash_at_any_write_changes_nothing(tmp_path: Path, bad: bool) -
     async with receiving() as receiver:
         before = await prepared(tmp_path, receiver)
         receiver.arrived.clear()
-        async with a_place(shutil.copy(before, tmp_path / "undisturbed.db"), begin=False) as place:
+        async with a_place(copied(before, "undisturbed"), begin=False) as place:
             place.requests.bad = {"2"} if bad else set()
             await place.start()
             run, expected = await release(place, bad)
@@ -95,7 +99,7 @@ async def test_a_crash_at_any_write_changes_nothing(tmp_path: Path, bad: bool) -
         assert len(calls) == len(set(calls)), "undisturbed, nobody is called twice"
         for number, when in itertools.product(range(writes), ("before", "after")):
             receiver.arrived.clear()
-            path = shutil.copy(before, tmp_path / f"{when}-{number}.db")
+            path = copied(before, f"{when}-{number}")
             run, found = await disturbed(path, bad, **{when: number})
             assert found == expected, f"{when} write {number} of {writes}"
             # Called again, perhaps, but never under another key, by which it would be new. What

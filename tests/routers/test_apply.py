@@ -161,7 +161,7 @@ async def test_fields_of_others_survive(place: Place) -> None:
 async def test_a_data_plane_that_does_not_follow_says_why(place: Place) -> None:
     await place.routing.set(place.canary(), HALF)
     assert "has not taken generation 1" in place.routing.look(place.canary()).pending
-    patch = {"status": {"observedGeneration": 1}}
+    patch: Manifest = {"status": {"observedGeneration": 1}}
     made = await place.cluster.patch(REF, patch, manager="plane", status=True)
     place.cache.note(made)
     assert place.routing.look(place.canary()).pending == ""

@@ -87,7 +87,7 @@ async def test_a_primary_is_made_from_the_target_and_remembers_of_which(place: P
     assert facts.primary
     assert facts.target
     assert (facts.primary.revision, facts.target.revision) == (one, one)
-    assert (facts.recorded, facts.alike) == ({one}, True)
+    assert (facts.recorded, facts.alike) == (frozenset({one}), True)
 
 
 async def test_a_primary_is_not_made_from_a_target_that_is_another_by_now(place: Place) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,21 +24,30 @@ Facts = dict[str, Any]
 
 def start(folder: Path) -> Facts:
     """Return when it is up. The folder has to be empty. Raises `HarnessError`."""
-    with (folder / "daemon.log").open("wb") as log:
-        daemon = subprocess.Popen(
-            [*_rights(), sys.executable, "-m", DAEMON, str(folder)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    daemon = _spawn(folder)
     while not (folder / "ready.json").exists():
-        if daemon.poll() is not None:
+        if os.waitpid(daemon, os.WNOHANG) != (0, 0):
             lines = (folder / "daemon.log").read_text().splitlines()
             raise HarnessError("\n".join(["the cluster didn't start:", *lines[-20:]]))
         time.sleep(POLL)
     return _read(folder)
+
+
+def _spawn(folder: Path) -> int:
+    """Not with `subprocess`, which minds when a process is left to itself."""
+    log, flags = str(folder / "daemon.log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    command = [*_rights(), sys.executable, "-m", DAEMON, str(folder)]
+    return os.posix_spawnp(
+        command[0],
+        command,
+        {**os.environ, "PYTHONPATH": str(ROOT)},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
 
 
 def _rights() -> list[str]:

@@ -28,10 +28,12 @@ IMAGES: Images = {
     "podinfo:*": Program(SAMPLE, TOLD),
     "canary:*": Program((sys.executable, "-m", "canary")),
     "host:*": Program(),
+    "pause:*": Program(("sleep", "infinity")),
 }
 """`podinfo:bad`, `podinfo:2-slow`: the tag says what is wrong with a release.
 
-An image `host` runs the container's own command on this machine. Anything else can't be pulled.
+An image `host` runs the container's own command on this machine, and a `pause` costs next to
+nothing, for tests with hundreds of pods. Anything else can't be pulled.
 """
 
 

@@ -121,6 +121,8 @@ def _controllers(folder: Path, programs: Programs, credentials: Credentials) -> 
         "--leader-elect=false",
         f"--service-account-private-key-file={credentials.key}",
         f"--root-ca-file={credentials.authority}",
+        "--kube-api-qps=500",  # with its usual 20, many pods wait for nothing but this limit
+        "--kube-api-burst=1000",
         "--node-monitor-grace-period=1h",  # the node reports when it must, not every 10 s
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
