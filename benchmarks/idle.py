@@ -6,6 +6,7 @@ is done for a while, and the CPU time of the whole process is read.
 
 import argparse
 import asyncio
+import logging
 import resource
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -95,6 +97,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--canaries", type=int, default=1000)
     asked = parser.parse_args()
+    # Each Canary says that it is set up, and a thousand lines would hide the table.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory() as home:
         found = asyncio.run(measure(Path(home), asked.canaries, asked.seconds))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
