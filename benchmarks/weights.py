@@ -20,7 +20,7 @@ from canary.cluster.port import Manifest, Ref
 from canary.crd.status import Split
 from canary.local.envoy.dataplane import DataPlane
 from canary.local.envoy.names import PROCESS, ROUTE
-from canary.local.envoy.ports import free_port
+from canary.local.ports import free_port
 
 REACH = 0.5
 """Seconds, p99."""

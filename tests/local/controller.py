@@ -17,7 +17,7 @@ import yaml
 from canary.loadtest.load import Load
 from canary.loadtest.plan import Plan
 from canary.loadtest.report import Report
-from canary.local.processes.ports import free_port
+from canary.local.ports import free_port
 
 PATIENCE = 30.0
 LOOK = 0.05

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from canary.local.processes.ports import free_port
+from canary.local.ports import free_port
 from tests.local.controller import Place, Shop, unharmed, until
 
 NO_ENVOY = """

@@ -25,7 +25,7 @@ from canary.errors import LocalError
 from canary.loadtest.load import Load
 from canary.loadtest.plan import Plan
 from canary.loadtest.report import Report
-from canary.local.processes.ports import free_port
+from canary.local.ports import free_port
 from canary.settings import Settings
 
 NAME = "shop"

@@ -1,17 +1,9 @@
-"""Ports of this machine: which are free, and who has one that is not."""
+"""Why nobody could listen on a port, and who has it."""
 
 import errno
 import socket
 
 import psutil
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, chosen by the kernel."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def obstacle(address: str, port: int) -> str:

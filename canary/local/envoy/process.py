@@ -14,7 +14,8 @@ from canary.local.envoy.binary import envoy_binary
 from canary.local.envoy.bootstrap import bootstrap
 from canary.local.envoy.log import Log
 from canary.local.envoy.names import Paths
-from canary.local.envoy.ports import free_port, obstacle
+from canary.local.envoy.ports import obstacle
+from canary.local.ports import free_port
 from canary.local.processes.os_process import OsProcess, started
 
 log = logging.getLogger(__name__)

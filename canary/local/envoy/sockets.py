@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from canary.cluster.port import Manifest
 from canary.local.envoy.config import Resources, address
 from canary.local.envoy.names import APEX, CANARY, LISTENERS, PRIMARY, Json, Key
-from canary.local.envoy.ports import free_port, obstacle
+from canary.local.envoy.ports import obstacle
+from canary.local.ports import free_port
 
 Socket = tuple[str, int]
 SIDES = (PRIMARY, CANARY)

@@ -10,9 +10,9 @@ from canary.cluster.port import Manifest, Ref
 from canary.core.revision import revision
 from canary.crd.process import Process
 from canary.errors import CanaryError, ClusterError, NotFound
+from canary.local.ports import free_port
 from canary.local.processes import logs, records
 from canary.local.processes.instance import Instance, Tools
-from canary.local.processes.ports import free_port
 from canary.local.processes.rollout import Member, plan
 from canary.local.processes.status import Progress, Serving, Told, due, status
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from canary.cluster.port import Cluster, Manifest
 from canary.crd.process import Logs, ProcessTemplate
 from canary.errors import CanaryError, NotFound
+from canary.local.ports import free_port
 from canary.local.processes import drain, logs
 from canary.local.processes.command import launch, marks
 from canary.local.processes.os_process import Exit, Launch, OsProcess
-from canary.local.processes.ports import free_port
 from canary.local.processes.probes import Place, Threshold, ask, pause
 from canary.local.processes.records import Limits, Record, now_text
 from canary.local.processes.restarts import Restarts

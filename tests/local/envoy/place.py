@@ -21,7 +21,7 @@ from canary.crd import Canary, parse
 from canary.crd.status import Split
 from canary.local.envoy.dataplane import DataPlane
 from canary.local.envoy.names import PROCESS, ROUTE
-from canary.local.envoy.ports import free_port
+from canary.local.ports import free_port
 from canary.routers.envoy import Envoy
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

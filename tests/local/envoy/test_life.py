@@ -21,8 +21,8 @@ from canary.crd.status import Split
 from canary.errors import LocalError
 from canary.local.envoy import binary
 from canary.local.envoy.names import PROCESS, ROUTE
-from canary.local.envoy.ports import free_port
 from canary.local.envoy.process import EnvoyProcess
+from canary.local.ports import free_port
 from canary.routers.envoy import Envoy
 from tests.local.envoy.place import Place, Service, a_place, until
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from canary.crd import Canary
 from canary.crd.status import CanaryStatus, Split
 from canary.errors import ProviderError
-from canary.local.envoy.ports import free_port
+from canary.local.ports import free_port
 from canary.routers.envoy import Envoy
 from tests.local.envoy.place import Place, Service, until
 
@@ -286,7 +286,11 @@ async def test_a_caller_can_not_choose_another_route(place: Place) -> None:
 
 async def test_one_envoy_serves_more_routes_than_it_may_watch_files(place: Place) -> None:
     await place.both()
-    others = [place.canary(name=f"other-{i}", port=free_port()) for i in range(60)]
+    # All different: a port that nobody listens on yet may be drawn twice.
+    ports: set[int] = {place.port}
+    while len(ports) <= 60:
+        ports.add(free_port())
+    others = [place.canary(name=f"other-{port}", port=port) for port in ports - {place.port}]
     for each in others:
         await place.write(each)
     for each in others:

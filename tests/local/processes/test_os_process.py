@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from canary.errors import LocalError
+from canary.local.ports import free_port
 from canary.local.processes.os_process import Exit, Launch, OsProcess, started
-from canary.local.processes.ports import free_port
 
 
 def launched(*command: str, folder: Path = Path("/")) -> OsProcess:

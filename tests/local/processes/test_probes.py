@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from canary.crd.process import ReadinessProbe
+from canary.local.ports import free_port
 from canary.local.processes.command import expand
 from canary.local.processes.os_process import Launch
-from canary.local.processes.ports import free_port
 from canary.local.processes.probes import Place, Threshold, ask
 
 REPLIES = {"/ok": "200 OK", "/moved": "302 Found", "/bad": "503 Service Unavailable"}

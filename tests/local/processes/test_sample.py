@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 import canary
-from canary.local.processes.ports import free_port
+from canary.local.ports import free_port
 
 ENV = {**os.environ, "PYTHONPATH": str(Path(canary.__file__).parents[1])}
 Run = Callable[..., Awaitable[tuple["subprocess.Popen[str]", int]]]

@@ -13,7 +13,7 @@ LOWEST = 10_000
 ATTEMPTS = 64
 
 
-def free_port(address: str, taken: frozenset[int] = frozenset()) -> int:
+def free_port(address: str = "127.0.0.1", taken: frozenset[int] = frozenset()) -> int:
     """A port nobody listens on now. `taken` are those promised to processes still starting."""
     for _ in range(ATTEMPTS):
         port = LOWEST + secrets.randbelow(_first_outgoing() - LOWEST)
