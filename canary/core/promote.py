@@ -135,7 +135,7 @@ def finalising(canary: Canary, seen: Seen, run: Run) -> list[Action]:
         until = canary.status.deadline or seen.now
         return wait(canary, seen, until, f"the primary has to serve: {primary.readiness.reason}")
     # A newer revision needs the target awake, so it isn't put to sleep in between.
-    if target is not None and not target.idle and target.revision == run.revision:
+    if target is not None and target.awake and target.revision == run.revision:
         return drained(canary, seen) or [Scale(up=False)]
     return [_succeeded(canary, seen, run)]
 
