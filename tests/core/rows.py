@@ -119,6 +119,7 @@ def primary(revision: str = V1, readiness: Readiness = UP) -> Primary:
 
 TARGET, PRIMARY = target(), primary()
 SLEEPING = target(V1, ASLEEP, idle=True)
+SLEEPLESS = target(sleeps=False)
 
 
 def facts(
