@@ -76,6 +76,8 @@ class Primary:
 
     revision: str
     readiness: Readiness
+    configs: Mapping[str, str] | None = None
+    """Checksums of the configs that were copied with it; None when nothing is tracked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from canary.targets.writes import Write
 REVISION = "flagger.app/revision"
 """Annotation of a primary: the revision of the target that it was copied from."""
 
+CONFIGS = "flagger.app/configs"
+"""Annotation of a primary: the checksums of the configs that were copied with it, as JSON."""
+
 
 class TargetKind(Protocol):
     """One kind of workload that can be released."""

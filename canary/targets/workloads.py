@@ -4,6 +4,7 @@ What a kind of workload looks like is its own file's business; what is the same 
 (recorded templates, configs, Services, owners, annotations) comes together here.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +18,7 @@ from canary.crd import Canary
 from canary.crd.status import Ending, Split
 from canary.errors import Conflict, NotFound, SpecError
 from canary.targets import scalers
-from canary.targets.base import REVISION, TargetKind
+from canary.targets.base import CONFIGS, REVISION, TargetKind
 from canary.targets.owners import owner
 from canary.targets.pods import TargetSettings, selector
 from canary.targets.readiness import joined, of_primary
@@ -107,14 +108,17 @@ class Workloads:
         """
         base = await self._base(canary)
         template = await self.records.template(canary, wanted)
-        kind = self._kind(canary, await self._copied(canary, base, template, wanted))
+        tracked = await self._copied(canary, base, template, wanted)
+        kind = self._kind(canary, tracked)
         live = await self._live(kind.primary_ref(canary))
         manifest = kind.primary(canary, base, template, live)
-        meta = manifest["metadata"]
+        meta, notes = manifest["metadata"], {REVISION: wanted}
+        if kind.pods and self.settings.config_tracking:
+            notes[CONFIGS] = json.dumps(tracked, sort_keys=True)
         manifest["metadata"] = {
             **meta,
             "labels": meta.get("labels", {}),
-            "annotations": {**meta.get("annotations", {}), REVISION: wanted},
+            "annotations": {**meta.get("annotations", {}), **notes},
             "ownerReferences": [owner(canary)],
         }
         await self._send(kind.changes(manifest, live))
@@ -189,9 +193,10 @@ class Workloads:
             return {}
         chosen = selector(canary, base, self.settings.selector_labels)
         labels = (template.get("metadata") or {}).get("labels") or {}
-        if labels.get(chosen.key) == chosen.primary:
-            return {}  # recorded from a primary that somebody else made: it names copies already
         analysed = canary.status.tracked_configs if _promotes(canary, wanted) else None
+        if labels.get(chosen.key) == chosen.primary:
+            # Recorded from a primary that somebody else made: it names copies already.
+            return dict(analysed or {})
         return await self.configs.copy(canary, str(_target_ref(canary)), template, analysed)
 
     def _target(
@@ -223,7 +228,12 @@ class Workloads:
         readiness = kind.readiness(manifest, percent, now, None)
         if kind.pods:
             readiness = of_primary(canary, readiness)
-        return Primary(_made_from(kind, manifest), self._explained(kind, manifest, readiness))
+        tracks = kind.pods and self.settings.config_tracking
+        return Primary(
+            revision=_made_from(kind, manifest),
+            readiness=self._explained(kind, manifest, readiness),
+            configs=_copied_with(manifest) if tracks else None,
+        )
 
     def _explained(self, kind: TargetKind, workload: Manifest, readiness: Readiness) -> Readiness:
         if readiness.ready or not kind.pods:
@@ -249,3 +259,12 @@ def _made_from(kind: TargetKind, primary: Manifest) -> str:
     made_from: str = primary["metadata"].get("annotations", {}).get(REVISION, "")
     # One that somebody else made goes by what it runs.
     return made_from or revision(kind.template(primary))
+
+
+def _copied_with(primary: Manifest) -> dict[str, str]:
+    said = (primary["metadata"].get("annotations") or {}).get(CONFIGS, "{}")
+    try:
+        found = json.loads(said)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}
