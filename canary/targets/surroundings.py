@@ -8,7 +8,8 @@ from canary.crd import Canary
 from canary.crd.status import Split
 from canary.targets import scalers, services
 from canary.targets.base import TargetKind
-from canary.targets.owners import owner
+from canary.targets.metadata import GUARDS
+from canary.targets.owners import controller, owned, owner
 from canary.targets.pods import TargetSettings, selector
 from canary.targets.service import ServiceKind
 from canary.targets.services import Role
@@ -71,9 +72,9 @@ class Surroundings:
         return self._cache.get(place) if place else None
 
     def release(self, canary: Canary, kind: TargetKind, target: Manifest) -> list[Write]:
-        """Give the apex back to the target."""
+        """Give the apex back to the target, unless it never was ours to change."""
         live = self._cache.get(services.ref(canary, "apex"))
-        if not kind.pods or live is None:
+        if not kind.pods or live is None or not _touched(canary, live):
             return []
         chosen = selector(canary, target, self._settings.selector_labels)
         return services.release(canary, chosen, live)
@@ -112,3 +113,12 @@ class Surroundings:
         """The primary's autoscaler where there is none; one that exists waits for a promotion."""
         place = scalers.primary_ref(canary)
         return self.promoted(canary) if place and self._cache.get(place) is None else []
+
+
+def _touched(canary: Canary, apex: Manifest) -> bool:
+    """Whether this Canary has written the apex: everything that it writes has the guards."""
+    found = controller(apex)
+    if found.get("kind") == canary.kind and not owned(canary, apex):
+        return False
+    annotations = apex["metadata"].get("annotations") or {}
+    return owned(canary, apex) or GUARDS.items() <= annotations.items()

@@ -186,3 +186,25 @@ async def test_a_service_has_copies_named_for_the_apex_and_never_sleeps(
     await place.workloads.scale(place.canary, up=False)
     assert await place.get(SERVICE, "web") == before
     assert place.workloads.look(place.canary, NOW).alike
+
+
+async def test_an_apex_that_was_never_taken_over_is_not_given_back(place: Place) -> None:
+    theirs = {"selector": {"app": "web", "tier": "front"}, "ports": [{"port": 80}]}
+    await place.config("1")
+    await place.apply(deployment("1"), Ref(SERVICE, "test", "shop").manifest(spec=theirs))
+    await place.workloads.create_primary(place.canary, (await place.target()).revision)
+    await place.workloads.release(place.canary)
+    assert (await place.get(SERVICE, "shop"))["spec"] == theirs
+
+
+async def test_an_apex_that_was_there_before_is_given_back(place: Place) -> None:
+    theirs = {"selector": {"app": "web"}, "ports": [{"port": 80}], "sessionAffinity": "ClientIP"}
+    await place.config("1")
+    await place.apply(deployment("1"), Ref(SERVICE, "test", "shop").manifest(spec=theirs))
+    await place.workloads.create_primary(place.canary, (await place.target()).revision)
+    await place.workloads.route(place.canary, Split(), alone=True)
+    taken = (await place.get(SERVICE, "shop"))["spec"]
+    assert (taken["selector"], taken["sessionAffinity"]) == ({"app": "web-primary"}, "ClientIP")
+    await place.workloads.release(place.canary)
+    given = (await place.get(SERVICE, "shop"))["spec"]
+    assert (given["selector"], given["sessionAffinity"]) == ({"app": "web"}, "ClientIP")
