@@ -1,6 +1,7 @@
 """Whole releases of Deployments over the embedded cluster, as Kubernetes would see them."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -94,14 +95,20 @@ class Cluster:
         return await self.place.until("web", done)
 
 
-@pytest.fixture
-async def cluster() -> AsyncIterator[Cluster]:
+@asynccontextmanager
+async def a_cluster() -> AsyncIterator[Cluster]:
     async with a_place(begin=False) as place:
         deployments = Deployments(place.cluster)
         await deployments.start()
         await place.start()
         yield Cluster(place, deployments)
         await deployments.stop()
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    async with a_cluster() as made:
+        yield made
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -176,6 +183,41 @@ async def test_a_config_that_only_a_newer_template_names_is_watched_from_then_on
     await cluster.place.apply(config("2", "other"))
     await cluster.configured(ended)
     assert (await cluster.get(CONFIG, "other-primary"))["data"] == {"x": "2"}
+
+
+async def killed(when: str, number: int) -> bool:
+    """Release new configs with a process that dies at a write; False if there are not so many."""
+    async with a_cluster() as cluster:
+        before, place = await cluster.ready("traefik"), cluster.place
+        await place.rests()
+        place.port.dies = {when: place.port.writes + number}
+        await place.apply(config("2"))
+
+        had = before.status.tracked_configs
+
+        def over(each: Canary) -> bool:
+            ended = each.status.phase == "Succeeded" and each.status.tracked_configs != had
+            return place.port.dead or ended
+
+        await place.until("web", over)
+        await place.rests()
+        if place.port.dead:
+            await place.restart()
+        await cluster.configured(before)
+        await place.rests()
+        copied = (await cluster.get(CONFIG, "look-primary"))["data"]
+        assert copied == {"x": "2"}, f"{when} write {number}"
+        target = await cluster.get(DEPLOYMENT, "web")
+        assert target["spec"]["replicas"] == 0, f"{when} write {number}"
+        return place.port.dies == {}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_crash_at_any_write_of_a_release_of_configs_changes_nothing(when: str) -> None:
+    for number in range(100):
+        if not await killed(when, number):
+            break
+    assert number > 10
 
 
 async def test_what_an_idle_canary_needs_is_brought_back_and_nothing_else_is_written(
