@@ -60,13 +60,19 @@ class Settings(BaseSettings):
     )
     """Labels that tell the pods of a workload, the first one found counts. Comma-separated."""
 
+    include_label_prefix: Annotated[tuple[str, ...], NoDecode] = ()
+    """Labels and annotations that primaries take over from their targets; `*` means all.
+    Comma-separated."""
+    config_tracking: bool = True
+    """Whether a change of a ConfigMap or Secret is released like one of the workload."""
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _both_spellings(cls, value: Any) -> Any:
         word = value.strip().lower() if isinstance(value, str) else value
         return "warning" if word == "warn" else word
 
-    @field_validator("selector_labels", mode="before")
+    @field_validator("selector_labels", "include_label_prefix", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [word.strip() for word in value.split(",")] if isinstance(value, str) else value

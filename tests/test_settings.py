@@ -41,6 +41,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     settings = load()
     assert (settings.port, settings.address, settings.minimum_interval) == (8080, "127.0.0.1", 10)
     assert settings.selector_labels == ("app", "name", "app.kubernetes.io/name")
+    assert (settings.include_label_prefix, settings.config_tracking) == ((), True)
 
 
 ACCEPTED: dict[str, tuple[str, str, str, Any]] = {
@@ -50,6 +51,10 @@ ACCEPTED: dict[str, tuple[str, str, str, Any]] = {
     "labels are separated by commas": (
         "CANARY_SELECTOR_LABELS", "app, name", "selector_labels", ("app", "name"),
     ),
+    "prefixes are separated by commas": (
+        "CANARY_INCLUDE_LABEL_PREFIX", "team,app.", "include_label_prefix", ("team", "app."),
+    ),
+    "configs need not be tracked": ("CANARY_CONFIG_TRACKING", "false", "config_tracking", False),
     "a Service called canary doesn't set the port": (
         "CANARY_PORT", "tcp://10.0.0.1:80", "port", 8080,
     ),

@@ -16,6 +16,7 @@ from canary.http import Http
 from canary.metrics.evaluate import Checks, sources
 from canary.routers.apply import Routing
 from canary.settings import Settings
+from canary.targets.pods import TargetSettings
 from canary.targets.workloads import Workloads
 from canary.web.service import Service
 
@@ -56,7 +57,7 @@ class Engine:
         parts = Parts(
             cluster=cluster,
             cache=cache,
-            workloads=Workloads(cluster, cache),
+            workloads=Workloads(cluster, cache, _targets(settings)),
             routing=Routing(cluster, cache, provider),
             checks=Checks(made, provider=provider, minimum_interval=settings.minimum_interval),
             hooks=hooks,
@@ -89,3 +90,11 @@ class Engine:
             provider=self.parts.routing.default,
             now=self.parts.now,
         )
+
+
+def _targets(settings: Settings) -> TargetSettings:
+    return TargetSettings(
+        selector_labels=settings.selector_labels,
+        include_label_prefix=settings.include_label_prefix,
+        config_tracking=settings.config_tracking,
+    )

@@ -61,6 +61,13 @@ class Target:
     """Checksums of the tracked ConfigMaps and Secrets; None when nothing is tracked."""
     idle: bool = False
     """It is scaled to zero."""
+    sleeps: bool = True
+    """It can be put to sleep. What has no size, such as a Service, can't."""
+
+    @property
+    def awake(self) -> bool:
+        """It runs, and would not have to."""
+        return self.sleeps and not self.idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class Primary:
 
     revision: str
     readiness: Readiness
+    configs: Mapping[str, str] | None = None
+    """Checksums of the configs that were copied with it; None when nothing is tracked."""
 
 
 @dataclass(frozen=True, slots=True)

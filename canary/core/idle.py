@@ -97,7 +97,7 @@ def _stranded(canary: Canary, seen: Seen, live: Live, workloads: Workloads) -> l
         return bring(canary, seen, live, workloads, Split.to_canary(100))
     if actions := bring(canary, seen, live, workloads, Split()):
         return actions
-    if target is not None and not target.idle:
+    if target is not None and target.awake:
         return drained(canary, seen) or [Scale(up=False)]
     say = Say("the primary is ready again and has all traffic", severity="info")
     return [move(canary, seen, say, canary_weight=0, stalled="")]
@@ -113,7 +113,7 @@ def _put_to_sleep(canary: Canary, seen: Seen, workloads: Workloads) -> list[Acti
         return []
     if seen.live is None or seen.live.split != Split():
         return []
-    if not target.idle:
+    if target.awake:
         return drained(canary, seen) or [Scale(up=False)]
     return [move(canary, seen, run=run.model_copy(update={"left_awake": False}))]
 

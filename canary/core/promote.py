@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from canary.core.actions import Action, Ask, Promote, Remember, Scale, SetSplit
-from canary.core.facts import Seen, Target, Workloads
+from canary.core.facts import Primary, Seen, Target, Workloads
+from canary.core.idle import configs_changed
 from canary.core.safety import bring, drained, safe
 from canary.core.start import cookies
 from canary.core.takeback import end, left_awake
@@ -42,7 +43,7 @@ def promoting(canary: Canary, seen: Seen, run: Run) -> list[Action]:
         return [Ask.WORKLOADS, Ask.LIVE]
     workloads, live = seen.workloads, seen.live
     target, primary = workloads.target, workloads.primary
-    if primary is None or primary.revision != run.revision:
+    if primary is None or not _carries(canary, primary, run):
         return _copy(canary, seen, run, workloads)
     if primary.readiness.hopeless or (overdue(canary, seen) and not primary.readiness.ready):
         reason = f"the primary does not become ready: {primary.readiness.reason}"
@@ -60,11 +61,24 @@ def promoting(canary: Canary, seen: Seen, run: Run) -> list[Action]:
 
 def _copy(canary: Canary, seen: Seen, run: Run, workloads: Workloads) -> list[Action]:
     """Give the primary what was analysed, from the record that was made of it."""
+    target = workloads.target
+    recorded = canary.status.tracked_configs
+    if target and not _untested(run, target) and configs_changed(recorded, target):
+        reason = "a tracked config changed after the analysis, before it was copied"
+        return end(canary, seen, run, Ending.FAILED, reason)
     if run.revision in workloads.recorded:
         return [Promote(run.revision)]
     if _untested(run, workloads.target):
         return end(canary, seen, run, Ending.FAILED, "what was analysed is recorded nowhere")
     return [Remember(run.revision, run.known_good)]
+
+
+def _carries(canary: Canary, primary: Primary, run: Run) -> bool:
+    """Whether the primary has what was analysed. Only the configs of a release may be new."""
+    if primary.revision != run.revision:
+        return False
+    recorded = canary.status.tracked_configs
+    return recorded is None or primary.configs is None or dict(primary.configs) == recorded
 
 
 def _untested(run: Run, target: Target | None) -> bool:
@@ -123,7 +137,7 @@ def finalising(canary: Canary, seen: Seen, run: Run) -> list[Action]:
         return [Ask.WORKLOADS, Ask.LIVE]
     workloads, target = seen.workloads, seen.workloads.target
     primary = workloads.primary
-    if primary is None or primary.revision != run.revision:
+    if primary is None or not _carries(canary, primary, run):
         return _copy(canary, seen, run, workloads)
     broken = primary.readiness.serving == 0
     if primary.readiness.hopeless or (broken and overdue(canary, seen)):
@@ -135,7 +149,7 @@ def finalising(canary: Canary, seen: Seen, run: Run) -> list[Action]:
         until = canary.status.deadline or seen.now
         return wait(canary, seen, until, f"the primary has to serve: {primary.readiness.reason}")
     # A newer revision needs the target awake, so it isn't put to sleep in between.
-    if target is not None and not target.idle and target.revision == run.revision:
+    if target is not None and target.awake and target.revision == run.revision:
         return drained(canary, seen) or [Scale(up=False)]
     return [_succeeded(canary, seen, run)]
 

@@ -30,7 +30,7 @@ def initialise(canary: Canary, seen: Seen) -> list[Action]:
         return _not_ready(canary, seen, primary.readiness.reason, primary.readiness.hopeless)
     if actions := bring(canary, seen, seen.live, seen.workloads, Split()):
         return actions
-    if target is not None and not target.idle:
+    if target is not None and target.awake:
         return drained(canary, seen) or [Scale(up=False)]
     # What the primary carries is what is known to work. A target that was changed meanwhile
     # differs from it, and so gets a run of its own as soon as this one is over.

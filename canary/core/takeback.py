@@ -84,7 +84,7 @@ def take_back(canary: Canary, seen: Seen, run: Run, verdict: Verdict) -> list[Ac
         run.revision,
         canary.status.last_promoted_spec,
     }
-    if target is not None and not target.idle and not superseded:
+    if target is not None and target.awake and not superseded:
         return drained(canary, seen) or [Scale(up=False)]
     return [finished(canary, seen, run, verdict, weight=0)]
 
@@ -104,7 +104,7 @@ def _until_ready(canary: Canary, seen: Seen, run: Run, workloads: Workloads) -> 
 
 def left_awake(seen: Seen) -> bool:
     target = seen.workloads.target if seen.workloads else None
-    return target is not None and not target.idle
+    return target is not None and target.awake
 
 
 def finished(

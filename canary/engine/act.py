@@ -38,6 +38,8 @@ async def act(parts: Parts, canary: Canary, deed: Deed) -> Canary:
         case Remember(revision, known_good):
             await parts.workloads.remember(canary, revision, known_good)
         case SetSplit(split):
+            alone = parts.routing.alone(canary)
+            await parts.workloads.route(canary, split, alone=alone)
             await parts.routing.set(canary, split)
         case Promote(revision):
             await parts.workloads.promote(canary, revision)

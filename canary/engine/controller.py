@@ -23,7 +23,7 @@ from canary.engine.tick import tick
 from canary.engine.watches import Watches
 from canary.errors import CanaryError, Conflict, NotFound, SpecError
 from canary.hooks.retries import PATIENCE
-from canary.targets.workloads import RECORDS
+from canary.targets.records import RECORDS
 
 log = structlog.get_logger(__name__)
 
@@ -153,8 +153,7 @@ class Controller:
         problem = subject.problem
         if subject.canary:
             try:
-                for ref in self._refs(subject.canary):
-                    await self._watches.follow(ref.kind)
+                await self._follow(key, subject.canary)
                 waiting = await tick(self._parts, subject.canary)
             except SpecError as error:
                 log.warning(str(error), canary=key)
@@ -162,6 +161,18 @@ class Controller:
         if key in self._subjects:
             await show(self._parts, subject.ref, self._subjects[key].canary, problem)
         return waiting
+
+    async def _follow(self, key: str, canary: Canary) -> None:
+        """Watch what concerns a Canary, which depends on what its target names by now."""
+        for kind in self._parts.workloads.kinds(canary):
+            await self._watches.follow(kind)
+        refs, known = frozenset(self._refs(canary)), frozenset[Ref]()
+        while refs != known:
+            for ref in refs - known:
+                await self._watches.follow(ref.kind)
+            # Only a target that has been listed can name anything.
+            refs, known = frozenset(self._refs(canary)) | refs, refs
+        self._subjects.follow(key, frozenset(self._refs(canary)))
 
     async def _complain(self, canary: Canary | None, key: str, text: str) -> None:
         log.warning(text, canary=key)
@@ -230,8 +241,8 @@ class Controller:
         self._numbers.count({namespace: self._subjects.count(namespace)})
 
     def _refs(self, canary: Canary) -> Iterable[Ref]:
-        yield from self._parts.workloads.refs(canary)
         try:
+            yield from self._parts.workloads.refs(canary)
             yield from self._parts.routing.refs(canary)
         except SpecError as error:
             log.debug(str(error), canary=canary.key)

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from canary.core.actions import Ask, AskHooks, Question
-from canary.core.facts import HookType, Seen, Traffic
+from canary.core.facts import HookType, Live, Seen, Traffic
 from canary.crd import Canary
-from canary.crd.status import Phase
+from canary.crd.status import Phase, Split
 from canary.engine.parts import Parts
+from canary.errors import SpecError
 
 
 def first_look(parts: Parts, canary: Canary) -> Seen:
@@ -24,9 +25,10 @@ async def look(parts: Parts, canary: Canary, seen: Seen, question: Question) -> 
     """Everything known so far, and the answer to this question."""
     match question:
         case Ask.WORKLOADS:
+            await parts.workloads.learn(canary)
             return replace(seen, workloads=parts.workloads.look(canary, seen.now))
         case Ask.LIVE:
-            return replace(seen, live=parts.routing.look(canary))
+            return replace(seen, live=_live(parts, canary))
         case Ask.TRAFFIC:
             return replace(seen, traffic=Traffic(await parts.checks.traffic(canary)))
         case Ask.CHECKS:
@@ -39,3 +41,18 @@ async def look(parts: Parts, canary: Canary, seen: Seen, question: Question) -> 
             phase = canary.status.phase if current else Phase.PROGRESSING
             answers = await parts.hooks.ask(canary, kind, phase, attempt)
             return replace(seen, hooks={**seen.hooks, kind: answers})
+
+
+def _live(parts: Parts, canary: Canary) -> Live:
+    """The split, stale also where only a Service is not as it should be."""
+    live = parts.routing.look(canary)
+    if live.split is None or live.stale:
+        return live
+    try:
+        alone = parts.routing.alone(canary)
+        return replace(live, stale=parts.workloads.drifted(canary, live.split, alone=alone))
+    except SpecError as error:
+        if live.split == Split():
+            raise
+        # The way back has to stay open for traffic that is on the canary.
+        return replace(live, pending=str(error))

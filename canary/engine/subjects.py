@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from canary.cluster.port import Ref
 from canary.crd import Canary
@@ -17,7 +17,7 @@ class Subject:
     canary: Canary | None
     problem: str
     refs: frozenset[Ref]
-    """Its target, primary and routing objects."""
+    """Its target and primary, and the Services, configs and routing objects around them."""
 
 
 class Subjects:
@@ -52,6 +52,14 @@ class Subjects:
         self._known[key] = made
         self._counts[ref.namespace] += old is None
         self._follow(key, old.refs if old else frozenset(), made.refs)
+
+    def follow(self, key: str, refs: frozenset[Ref]) -> None:
+        """Note that other objects concern a Canary now."""
+        old = self._known.get(key)
+        if old is None or old.refs == refs:
+            return
+        self._known[key] = replace(old, refs=refs)
+        self._follow(key, old.refs, refs)
 
     def drop(self, key: str) -> Canary | None:
         """Forget one; returns it as it was acted on last."""

@@ -12,7 +12,7 @@ from canary.core.facts import Abilities, Live
 from canary.core.revision import revision
 from canary.crd import Canary
 from canary.crd.status import Split
-from canary.errors import NotFound
+from canary.errors import NotFound, SpecError
 from canary.routers.base import Current, Router
 from canary.routers.registry import router
 
@@ -40,27 +40,44 @@ class Routing:
         made = self.router(canary)
         return [*made.owns(canary), *made.reads(canary)]
 
+    def alone(self, canary: Canary) -> bool:
+        """Whether no object routes, so that the apex Service by itself decides who is reached."""
+        return not self.router(canary).owns(canary)
+
     def look(self, canary: Canary) -> Live:
-        """The split as it is, whether other fields of ours are stale, and who wrote it."""
+        """The split as it is, whether other fields of ours are stale, and who wrote it.
+
+        Raises `SpecError` for what can't be rendered, but not while traffic is on the canary:
+        nothing that is wrong with the manifest may keep it there.
+        """
         made, current = self.router(canary), self._current(canary)
         split = made.read(canary, current)
         if split is None:
             return Live(None)
-        stale, foreign = False, ""
-        for manifest in _signed(made.render(canary, current, split), canary):
-            ref = Ref.of(manifest)
-            live = current.get(ref)
-            if live is None or not _within(manifest, live):
-                stale = True
+        stale, foreign, problem = False, "", ""
+        try:
+            for manifest in _signed(made.render(canary, current, split), canary):
+                live = current.get(Ref.of(manifest))
+                stale = stale or live is None or not _within(manifest, live)
+        except SpecError as error:
+            if split == Split():
+                raise
+            problem = str(error)
         for ref in made.owns(canary):
             if live := current.get(ref):
                 foreign = foreign or _foreign(live)
-        return Live(split, stale, foreign, made.pending(canary, current))
+        return Live(split, stale, foreign, problem or made.pending(canary, current))
 
     async def set(self, canary: Canary, split: Split) -> None:
-        """Write every owned object for this split; what is as it should be is not written."""
+        """Write every owned object for this split; what is as it should be is not written.
+
+        Raises `Conflict` where what was rendered from is not what is there any more.
+        """
         made, current = self.router(canary), self._current(canary)
         for manifest in _signed(made.render(canary, current, split), canary):
+            live = current.get(Ref.of(manifest))
+            if live is not None and made.blends:
+                manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
             self.cache.note(await self.cluster.apply(manifest, manager=MANAGER))
 
     async def release(self, canary: Canary) -> None:

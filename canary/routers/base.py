@@ -16,6 +16,8 @@ class Router(Protocol):
     """How one mesh or ingress splits traffic. Raises `SpecError` for what it can't express."""
 
     abilities: ClassVar[Abilities]
+    blends: ClassVar[bool]
+    """Whether what it renders depends on what others wrote into its objects."""
 
     def owns(self, canary: Canary) -> list[Ref]:
         """The objects that it writes."""

@@ -58,6 +58,7 @@ class Envoy:
     abilities: ClassVar[Abilities] = Abilities(
         weights=True, match=True, mirror=True, mirror_iterations=True, affinity=True
     )
+    blends: ClassVar[bool] = False
 
     def owns(self, canary: Canary) -> list[Ref]:
         return [_ref(canary)]

@@ -36,6 +36,7 @@ class GatewayV1:
     """Weighted, by header, mirrored during blue/green, and with cookies that make visitors stay."""
 
     abilities: ClassVar[Abilities] = Abilities(match=True, mirror_iterations=True, affinity=True)
+    blends: ClassVar[bool] = True
     version: ClassVar[str] = "v1"
     complete: ClassVar[bool] = True
     """Whether this version has timeouts and CORS, and whether routes say that they are accepted."""

@@ -25,6 +25,7 @@ class Kubernetes:
     """
 
     abilities: ClassVar[Abilities] = Abilities(weights=False)
+    blends: ClassVar[bool] = False
 
     def owns(self, canary: Canary) -> list[Ref]:  # noqa: ARG002 - the contract's signature
         return []

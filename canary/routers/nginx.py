@@ -29,6 +29,7 @@ class Nginx:
     """
 
     abilities: ClassVar[Abilities] = Abilities(match=True)
+    blends: ClassVar[bool] = True
 
     prefix: str = "nginx.ingress.kubernetes.io"
     """Of the annotations; a controller may be told to use another one."""

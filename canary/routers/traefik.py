@@ -26,6 +26,7 @@ class Traefik:
     """
 
     abilities: ClassVar[Abilities] = Abilities()
+    blends: ClassVar[bool] = True
 
     def owns(self, canary: Canary) -> list[Ref]:
         return [_ref(canary)]

@@ -13,6 +13,7 @@ from canary.errors import Problem, SpecError
 from canary.targets import pods
 from canary.targets.pods import Rewrite, TargetSettings
 from canary.targets.readiness import behind, count, enough, joined
+from canary.targets.writes import Write
 
 ASLEEP = "flagger.app/scale-to-zero"
 """Key of a node selector that no node satisfies."""
@@ -25,6 +26,7 @@ class DaemonSetKind:
 
     kind: ClassVar[Kind] = Kind("apps/v1", "DaemonSet")
     sleeps: ClassVar[bool] = True
+    pods: ClassVar[bool] = True
 
     settings: TargetSettings = field(default_factory=TargetSettings)
     tracked: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +50,9 @@ class DaemonSetKind:
         made = pods.primary(canary, target, _awake(template), live, rewrite)
         copied = {k: deepcopy(v) for k, v in target["spec"].items() if k not in NOT_COPIED}
         return {**made, "spec": {**copied, **made["spec"]}}
+
+    def changes(self, wanted: Manifest, live: Manifest | None) -> list[Write]:
+        return pods.changes(wanted, live)
 
     def same(self, canary: Canary, target: Manifest, primary: Manifest) -> bool:
         """Whether both run the same, once what is known to be rewritten is undone."""

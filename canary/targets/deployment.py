@@ -12,6 +12,7 @@ from canary.crd import Canary
 from canary.targets import pods
 from canary.targets.pods import Rewrite, TargetSettings
 from canary.targets.readiness import behind, condition, count, enough, joined
+from canary.targets.writes import Write
 
 NOT_COPIED = frozenset({"replicas", "selector", "template", "paused"})
 """Fields of the spec that a primary has of its own; all others, known or not, are copied."""
@@ -23,6 +24,7 @@ class DeploymentKind:
 
     kind: ClassVar[Kind] = Kind("apps/v1", "Deployment")
     sleeps: ClassVar[bool] = True
+    pods: ClassVar[bool] = True
 
     settings: TargetSettings = field(default_factory=TargetSettings)
     tracked: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +47,9 @@ class DeploymentKind:
         copied = {k: deepcopy(v) for k, v in target["spec"].items() if k not in NOT_COPIED}
         scaled = canary.spec.autoscaler_ref is not None
         return {**made, "spec": {**copied, **_size(target, live, scaled=scaled), **made["spec"]}}
+
+    def changes(self, wanted: Manifest, live: Manifest | None) -> list[Write]:
+        return pods.changes(wanted, live)
 
     def same(self, canary: Canary, target: Manifest, primary: Manifest) -> bool:
         """Whether both run the same, once what is known to be rewritten is undone."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from canary.cluster.port import Kind, Manifest, Ref
 from canary.core.facts import Readiness
 from canary.crd import Canary
+from canary.targets.writes import Apply, Write
 
 WIDTH = 80
 """Characters of a command that are told; the rest is cut."""
@@ -21,6 +22,8 @@ class ProcessKind:
     """
 
     kind: ClassVar[Kind] = Kind("local.canary/v1", "Process")
+    sleeps: ClassVar[bool] = True
+    pods: ClassVar[bool] = False
 
     def template(self, workload: Manifest) -> Manifest:
         spec = workload["spec"]
@@ -33,14 +36,33 @@ class ProcessKind:
         version = (template.get("env") or {}).get("VERSION")
         return (f"{short} (VERSION={version})" if version else short,)
 
-    def primary(self, canary: Canary, target: Manifest, template: Manifest) -> Manifest:
-        ref = Ref(self.kind, canary.namespace, canary.primary_workload)
+    def primary_ref(self, canary: Canary) -> Ref:
+        return Ref(self.kind, canary.namespace, canary.primary_workload)
+
+    def primary(
+        self,
+        canary: Canary,
+        target: Manifest,
+        template: Manifest,
+        live: Manifest | None = None,  # noqa: ARG002  # a primary is made the same way each time
+    ) -> Manifest:
         own = {key: value for key, value in target["spec"].items() if key not in HASHED}
         own.pop("suspend", None)
         # A target that was scaled to zero is no reason to serve nothing.
         spec = {**own, "replicas": template["replicas"] or 1, "template": template["template"]}
         labels = target["metadata"].get("labels")
+        ref = self.primary_ref(canary)
         return ref.manifest(metadata={"labels": labels} if labels else {}, spec=spec)
+
+    def changes(self, wanted: Manifest, live: Manifest | None) -> list[Write]:
+        """Its template is ours as a whole: apply alone takes away what is gone."""
+        del live
+        return [Apply(wanted)]
+
+    def same(self, canary: Canary, target: Manifest, primary: Manifest) -> bool:
+        """Whether copying the target would leave the primary as it is."""
+        copied = self.primary(canary, target, self.template(target))
+        return self.template(copied) == self.template(primary)
 
     def readiness(
         self, workload: Manifest, percent: int, now: datetime, deadline: datetime | None
@@ -63,7 +85,16 @@ class ProcessKind:
     def idle(self, workload: Manifest) -> bool:
         return self._desired(workload) == 0
 
-    def scale(self, workload: Manifest, primary: Manifest | None, *, up: bool) -> Manifest:  # noqa: ARG002  # the same for every Process
+    def scale(
+        self,
+        workload: Manifest,
+        primary: Manifest | None,
+        *,
+        up: bool,
+        least: int | None = None,
+    ) -> Manifest:
+        """The same for every Process."""
+        del workload, primary, least
         return {"spec": {"suspend": not up}}
 
     @staticmethod

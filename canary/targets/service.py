@@ -31,6 +31,7 @@ class ServiceKind:
 
     kind: ClassVar[Kind] = Kind("v1", "Service")
     sleeps: ClassVar[bool] = False
+    pods: ClassVar[bool] = False
 
     settings: TargetSettings = field(default_factory=TargetSettings)
 

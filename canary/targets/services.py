@@ -38,16 +38,24 @@ def ref(canary: Canary, role: Role) -> Ref:
 
 
 def render(
-    canary: Canary, role: Role, chosen: Selector, template: Manifest, live: Manifest | None
+    canary: Canary,
+    role: Role,
+    chosen: Selector,
+    template: Manifest,
+    live: Manifest | None,
+    *,
+    to_target: bool = False,
 ) -> Manifest:
     """Our fields of one Service. `template` is that of the target's pods, for their ports.
+
+    With `to_target` the apex selects the target's pods instead of the primary's.
 
     `live` is the Service as it is now. Raises `SpecError` without `spec.service`.
     """
     service = _service(canary)
     wanted = ports(service, template)
     spec: Manifest = {
-        "selector": _selects(role, chosen),
+        "selector": _selects(role, chosen, to_target=to_target),
         "ports": with_node_ports(wanted, live) if live else wanted,
     }
     if _headless(service, live):
@@ -62,14 +70,20 @@ def render(
 
 
 def changes(
-    canary: Canary, role: Role, chosen: Selector, template: Manifest, live: Manifest | None
+    canary: Canary,
+    role: Role,
+    chosen: Selector,
+    template: Manifest,
+    live: Manifest | None,
+    *,
+    to_target: bool = False,
 ) -> list[Write]:
     """What brings one Service to what is wanted, in this order; nothing if it is there.
 
     The apex is only to be pointed at a primary that is ready. Raises `SpecError` for a Service
     that another Canary controls.
     """
-    wanted = render(canary, role, chosen, template, live)
+    wanted = render(canary, role, chosen, template, live, to_target=to_target)
     if live is None:
         return [Apply(wanted)]
     _not_anothers(canary, live)
@@ -106,8 +120,9 @@ def _service(canary: Canary) -> Service:
     return service
 
 
-def _selects(role: Role, chosen: Selector) -> dict[str, str]:
-    return {chosen.key: chosen.value if role == "canary" else chosen.primary}
+def _selects(role: Role, chosen: Selector, *, to_target: bool) -> dict[str, str]:
+    target = role == "canary" or (role == "apex" and to_target)
+    return {chosen.key: chosen.value if target else chosen.primary}
 
 
 def _before(chosen: Selector, live: Manifest) -> dict[str, str]:

@@ -113,8 +113,8 @@ def target(revision: str = V2, readiness: Readiness = UP, **fields: Any) -> Targ
     return Target(revision, readiness, **fields)
 
 
-def primary(revision: str = V1, readiness: Readiness = UP) -> Primary:
-    return Primary(revision, readiness)
+def primary(revision: str = V1, readiness: Readiness = UP, **fields: Any) -> Primary:
+    return Primary(revision, readiness, **fields)
 
 
 TARGET, PRIMARY = target(), primary()

@@ -142,6 +142,11 @@ ROWS: dict[str, tuple[Canary, Seen, list[object]]] = {
         facts(target=target(V1), traffic=QUIET),
         [Scale(up=False)],
     ),
+    "nobody waits for one to sleep that can't": (
+        ended(left_awake=True),
+        facts(target=target(V1, sleeps=False)),
+        [Phase.FAILED],
+    ),
     "a target that somebody woke is left alone": (SUCCEEDED, facts(target=target(V1)), []),
     "traffic stays on the canary while the primary is broken": (
         STRANDED,

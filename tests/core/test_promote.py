@@ -58,12 +58,29 @@ def finalising(canary: Canary | None = None, **fields: Any) -> Canary:
     )
 
 
+A1, A2 = {"configmap/a": "1"}, {"configmap/a": "2"}
+NEWER = {"tracked_configs": A2}
 BACK = [Phase.FINALISING, SetSplit(Split())]
 BY_HEADER = Split.to_canary(100, matched=True)
 
 PROMOTING: dict[str, tuple[Canary, Seen, list[object]]] = {
     "looks before it leaps": (promoting(), Seen(NOW), [Ask.WORKLOADS, Ask.LIVE]),
     "copies again what a crash prevented": (promoting(), facts(60), [Promote(V2)]),
+    "copies again if only the configs are new and a crash prevented it": (
+        promoting(status=NEWER, known_good=V2),
+        facts(60, target=target(configs=A2), primary=primary(V2, configs=A1)),
+        [Promote(V2)],
+    ),
+    "goes on once the primary has the configs that were analysed": (
+        promoting(status=NEWER, known_good=V2),
+        facts(60, target=target(configs=A2), primary=primary(V2, configs=A2)),
+        BACK,
+    ),
+    "takes back what can't be copied any more because a config was changed": (
+        promoting(status=NEWER),
+        facts(60, target=target(configs=A1), primary=primary(V1, configs=A1)),
+        [Phase.PROMOTING],
+    ),
     "copies to a primary that is gone": (promoting(), facts(60, primary=None), [Promote(V2)]),
     "copies the record, not what the target has by now": (
         promoting(),
@@ -144,6 +161,11 @@ PROMOTING: dict[str, tuple[Canary, Seen, list[object]]] = {
 }
 
 FINALISING: dict[str, tuple[Canary, Seen, list[object]]] = {
+    "a target that can't sleep is not waited for": (
+        finalising(),
+        facts(target=target(sleeps=False), primary=COPIED),
+        [Phase.SUCCEEDED],
+    ),
     "looks before it leaps": (finalising(), Seen(NOW), [Ask.WORKLOADS, Ask.LIVE]),
     "shifts what a crash prevented": (
         finalising(),

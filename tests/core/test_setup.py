@@ -98,6 +98,11 @@ ROWS: dict[str, tuple[Canary, Seen, list[object]]] = {
         facts(0, target=SLEEPING),
         [Phase.INITIALIZED],
     ),
+    "a target that can't sleep is not waited for": (
+        INITIALIZING,
+        facts(0, target=target(V1, sleeps=False)),
+        [Phase.INITIALIZED],
+    ),
     "a target that vanished meanwhile doesn't hold it up": (
         INITIALIZING,
         facts(0, target=None),

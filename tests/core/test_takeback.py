@@ -58,6 +58,11 @@ ROWS: dict[str, tuple[Canary, Seen, list[object]]] = {
         facts(target=target(V3)),
         [Phase.FAILED],
     ),
+    "a target that can't sleep stays as it is": (
+        failed(),
+        facts(target=target(V2, sleeps=False)),
+        [Phase.FAILED],
+    ),
     "a primary that has the new version already gets the old one back": (
         failed(100, **RESTORING),
         facts(100, primary=primary(V2)),

@@ -20,9 +20,10 @@ from canary.engine.recorder import Recorder
 from canary.hooks.call import Hooks
 from canary.metrics.evaluate import Checks, Sources
 from canary.metrics.prometheus import Prometheus
-from canary.metrics.promql import Builtin, Inline, Template
+from canary.metrics.promql import Inline, Template
 from canary.routers.apply import Routing
 from canary.targets.workloads import Workloads
+from tests.engine.kubelet import Images
 from tests.engine.port import MortalHttp, Port
 from tests.engine.world import CANARY, EVENT, PROCESS, Requests, World, canary, process
 
@@ -46,10 +47,11 @@ class Place:
         self.cache = Cache(self.port)
         self.http = MortalHttp(self.port)
         self.requests = Requests(self.http, self.cache)
+        self.images = Images(self.http, self.cache)
         prometheus = Prometheus()
         sources = Sources(
             self.requests,
-            Builtin(prometheus, "", "envoy"),
+            self.images,
             Inline(prometheus, ""),
             Template(prometheus, self.cache, self.port.get),
         )

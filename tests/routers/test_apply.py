@@ -8,12 +8,16 @@ import pytest
 from canary.cluster.cache import Cache
 from canary.cluster.embedded import Embedded
 from canary.cluster.port import Kind, Manifest, Ref
+from canary.core.facts import Live
 from canary.crd import Canary, parse
 from canary.crd.status import Split
-from canary.errors import UnknownName
+from canary.errors import Conflict, Problem, SpecError, UnknownName
 from canary.routers.apply import RENDERED, Routing
+from canary.routers.base import Current
+from canary.routers.envoy import Envoy
 
 ROUTE, PROCESS = Kind("local.canary/v1", "Route"), Kind("local.canary/v1", "Process")
+TRAEFIK = Kind("traefik.io/v1alpha1", "TraefikService")
 REF, TARGET = Ref(ROUTE, "test", "app"), Ref(PROCESS, "test", "app")
 OWNER = Ref(Kind("flagger.app/v1beta1", "Canary"), "test", "app")
 HALF = Split.to_canary(50)
@@ -175,6 +179,62 @@ async def test_a_provider_that_is_not_here_is_told_with_those_that_are(place: Pl
     made = made.model_copy(update={"spec": made.spec.model_copy(update={"provider": "istio"})})
     with pytest.raises(UnknownName, match="envoy"):
         place.routing.look(made)
+
+
+def unrenderable(self: Envoy, canary: Canary, current: Current, split: Split) -> list[Manifest]:
+    """A router that has no words for what the manifest wants of a canary with traffic."""
+    if split.canary:
+        raise SpecError(Problem(f"Canary {canary.key}", "spec.analysis.match", "x", "y"))
+    return WRITTEN(self, canary, current, split)
+
+
+WRITTEN = Envoy.render
+
+
+async def test_what_can_not_be_rendered_does_not_keep_traffic_on_the_canary(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.routing.set(place.canary(), HALF)
+    monkeypatch.setattr(Envoy, "render", unrenderable)
+    live = place.routing.look(place.canary())
+    assert (live.split, live.stale) == (HALF, False)
+    assert "spec.analysis.match" in live.pending
+    await place.routing.set(place.canary(), Split())
+    assert place.routing.look(place.canary()).split == Split()
+
+
+async def test_what_can_not_be_rendered_is_told_at_once_where_no_traffic_is_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.routing.set(place.canary(), Split())
+
+    def never(self: Envoy, canary: Canary, current: Current, split: Split) -> list[Manifest]:
+        del self, current, split
+        raise SpecError(Problem(f"Canary {canary.key}", "spec.service", "x", "y"))
+
+    monkeypatch.setattr(Envoy, "render", never)
+    with pytest.raises(SpecError, match=r"spec\.service"):
+        place.routing.look(place.canary())
+
+
+async def test_what_was_rendered_from_an_older_object_is_not_written(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.cache.start(TRAEFIK)
+    await place.cache.wait_synced(TRAEFIK)
+    made = place.canary()
+    made = made.model_copy(update={"spec": made.spec.model_copy(update={"provider": "traefik"})})
+    await place.routing.set(made, HALF)
+    ref = Ref(TRAEFIK, "test", "app")
+    old = place.cache.get(ref)
+    await place.cluster.patch(ref, {"metadata": {"labels": {"x": "y"}}}, manager="somebody")
+    with monkeypatch.context() as late:
+        late.setattr(place.cache, "get", {ref: old}.get)
+        with pytest.raises(Conflict):
+            await place.routing.set(made, Split())
+    place.cache.note(await place.cluster.get(ref))
+    await place.routing.set(made, Split())
+    assert place.routing.look(made) == Live(Split())
 
 
 async def test_letting_go_leaves_the_route_to_the_target(place: Place) -> None:

@@ -13,7 +13,8 @@ from canary.core.revision import revision
 from canary.crd import Canary, parse
 from canary.errors import Conflict, NotFound
 from canary.targets.base import REVISION
-from canary.targets.workloads import KEPT, RECORDS, Workloads
+from canary.targets.records import KEPT, RECORDS
+from canary.targets.workloads import Workloads
 
 PROCESS = Kind("local.canary/v1", "Process")
 CANARY = Kind("flagger.app/v1beta1", "Canary")
