@@ -101,8 +101,10 @@ class Controller:
         """Look at a Canary now, or once more if that is being done already."""
         if self._closing or key not in self._subjects:
             return
-        if key in self._running:
-            self._again.add(key)
+        if running := self._running.get(key):
+            # What a tick writes itself it also decides from before it ends.
+            if running is not asyncio.current_task():
+                self._again.add(key)
             return
         task = asyncio.create_task(self._look(key), name=f"tick {key}")
         self._running[key] = task
