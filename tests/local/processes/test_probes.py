@@ -18,11 +18,12 @@ REPLIES = {"/ok": "200 OK", "/moved": "302 Found", "/bad": "503 Service Unavaila
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    line = (await reader.readline()).decode()
-    path = line.split()[1] if line else ""
+    # Latin-1 reads anything, also the beginning of TLS.
+    words = (await reader.readline()).decode("latin-1").split()
+    path = words[1] if len(words) == 3 else ""
     if path in REPLIES:
         writer.write(f"HTTP/1.1 {REPLIES[path]}\r\ncontent-length: 0\r\n\r\n".encode())
-    elif line:
+    elif path:
         await reader.read()  # says nothing until the caller gives up
     writer.close()
 
