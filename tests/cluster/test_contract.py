@@ -62,7 +62,19 @@ async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 async def new_namespace(cluster: Cluster) -> str:
     name = f"contract-{uuid.uuid4().hex[:8]}"
     await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    if not isinstance(cluster, Embedded):
+        await appears(cluster, Ref(CONFIG_MAP, name, "kube-root-ca.crt"))
     return name
+
+
+async def appears(cluster: Cluster, ref: Ref) -> None:
+    """Wait for what a real cluster puts into each namespace, so that no watch sees it coming."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(NotFound):
+                await cluster.get(ref)
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

@@ -124,11 +124,15 @@ def test_a_program_does_not_see_the_settings_of_who_starts_it(
 
 
 OWNER = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from tests.cluster.harness.process import Component
 part = Component("server", ["sleep", "60"], Path(sys.argv[1]), lambda: True)
 part.start()
+# Whoever dies before the program has asked to be told can't be what it dies of.
+until = time.monotonic() + 20
+while Path(f"/proc/{part.pid}/comm").read_text() != "sleep\\n" and time.monotonic() < until:
+    time.sleep(0.01)
 print(part.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
